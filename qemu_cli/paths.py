@@ -1,0 +1,231 @@
+"""Every directory and file name on disk, one comment each.
+
+Nothing else in the program spells a file name.  ``QEMU_CLI_HOME`` moves
+everything below one directory; without it the XDG base directories are
+used.  Sockets do not live in ``XDG_RUNTIME_DIR``: logind wipes that at
+logout, and running VMs would be unreachable.
+
+A unix socket's path fits in 107 bytes (sun_path, unix(7)).  We stop at
+100, and shorten a long instance name to eight hex digits before that.
+"""
+
+import os
+import zlib
+from pathlib import Path
+
+SOCKET_PATH_MAX = 100
+
+#: The longest of the names in :class:`InstancePaths` that are sockets.
+_LONGEST_SOCKET = "follower1.sock"
+
+
+class Paths:
+    """Where this user's things are.
+
+    :param data: instances
+    :param state: sockets of running VMs
+    :param cache: what can be thrown away: schemas, guest facts
+    :param config: the user's settings
+    :param system_config: the host's settings
+    """
+
+    def __init__(
+        self,
+        *,
+        data: Path,
+        state: Path,
+        cache: Path,
+        config: Path,
+        system_config: Path = Path("/etc/qemu-cli/config.toml"),
+    ) -> None:
+        self.instances = data / "instances"  # one directory per instance
+        self.runtime = state / "run"  # one directory per started instance
+        self.cache = cache
+        self.user_config = config / "config.toml"
+        self.system_config = system_config
+
+    @classmethod
+    def from_environment(cls, environ: "os._Environ[str]") -> "Paths":
+        """Read ``QEMU_CLI_HOME``, or the XDG variables, or ``HOME``."""
+        if home := environ.get("QEMU_CLI_HOME"):
+            root = Path(home).absolute()
+            return cls(
+                data=root, state=root, cache=root / "cache", config=root
+            )
+        user = Path(environ.get("HOME") or Path.home())
+
+        def xdg(variable: str, default: str) -> Path:
+            value = environ.get(variable, "")
+            # The specification: a relative path is to be ignored.
+            base = Path(value) if value.startswith("/") else user / default
+            return base / "qemu-cli"
+
+        return cls(
+            data=xdg("XDG_DATA_HOME", ".local/share"),
+            state=xdg("XDG_STATE_HOME", ".local/state"),
+            cache=xdg("XDG_CACHE_HOME", ".cache"),
+            config=xdg("XDG_CONFIG_HOME", ".config"),
+        )
+
+    @property
+    def trash(self) -> Path:
+        """Where a deleted instance lies until its files are removed."""
+        return self.instances / ".deleted"
+
+    def instance(self, name: str) -> "InstancePaths":
+        """The files of one instance; nothing is created or looked at."""
+        runtime = self.runtime / name
+        longest = os.fsencode(runtime / _LONGEST_SOCKET)
+        if len(longest) > SOCKET_PATH_MAX:
+            short = f"{zlib.crc32(name.encode()):08x}"
+            runtime = self.runtime / short
+        return InstancePaths(self.instances / name, runtime)
+
+
+class InstancePaths:
+    """The files of one instance.
+
+    :param directory: what stays, also when the VM is stopped
+    :param runtime: the sockets of one run
+    """
+
+    def __init__(self, directory: Path, runtime: Path) -> None:
+        self.directory = directory
+        self.runtime = runtime
+
+    @property
+    def name(self) -> str:
+        """The instance's name, which is its directory's."""
+        return self.directory.name
+
+    @property
+    def definition(self) -> Path:
+        """The definition of the VM, for people to read and edit."""
+        return self.directory / "instance.toml"
+
+    @property
+    def command(self) -> Path:
+        """A shell script with the same argv, runnable without us."""
+        return self.directory / "command.sh"
+
+    @property
+    def history(self) -> Path:
+        """One JSON object a line: what was done to the instance."""
+        return self.directory / "history.jsonl"
+
+    @property
+    def pending(self) -> Path:
+        """The journal of a change under way; gone when it is done."""
+        return self.directory / "pending.json"
+
+    @property
+    def lock(self) -> Path:
+        """Locked while a command changes the instance; names it."""
+        return self.directory / "lock"
+
+    @property
+    def nvram(self) -> Path:
+        """The UEFI variables, as qcow2 so that snapshots take them."""
+        return self.directory / "nvram.qcow2"
+
+    @property
+    def saved_ram(self) -> Path:
+        """The RAM that ``qemu save`` wrote and ``start`` resumes."""
+        return self.directory / "saved.ram"
+
+    @property
+    def saved_facts(self) -> Path:
+        """What must be unchanged for the saved RAM to fit."""
+        return self.directory / "saved.json"
+
+    @property
+    def tpm_state(self) -> Path:
+        """swtpm's state directory."""
+        return self.directory / "tpm"
+
+    @property
+    def serial_log(self) -> Path:
+        """Everything the guest wrote to its first serial port."""
+        return self.directory / "serial.log"
+
+    @property
+    def qemu_log(self) -> Path:
+        """QEMU's own stdout and stderr."""
+        return self.directory / "qemu.log"
+
+    @property
+    def events(self) -> Path:
+        """Base name of the recorder's pair: ``.in`` and ``.out``."""
+        return self.directory / "events"
+
+    @property
+    def events_in(self) -> Path:
+        """The FIFO that QEMU reads its one command from."""
+        return self.directory / "events.in"
+
+    @property
+    def events_out(self) -> Path:
+        """The regular file that QEMU writes every event to."""
+        return self.directory / "events.out"
+
+    @property
+    def pid_file(self) -> Path:
+        """QEMU's ``-pidfile``: removed on exit, left behind by a crash.
+
+        Not beside the sockets: when those are wiped while a VM runs, it
+        is still found.
+        """
+        return self.directory / "qemu.pid"
+
+    @property
+    def monitor_lock(self) -> Path:
+        """Locked while somebody talks on the control monitor."""
+        return self.runtime / "control.lock"
+
+    @property
+    def control_socket(self) -> Path:
+        """The monitor for changes."""
+        return self.runtime / "control.sock"
+
+    @property
+    def probe_socket(self) -> Path:
+        """The monitor for ``list``, held under a second."""
+        return self.runtime / "probe.sock"
+
+    @property
+    def follower_sockets(self) -> tuple[Path, Path]:
+        """Two monitors for those who wait for events."""
+        return (
+            self.runtime / "follower1.sock",
+            self.runtime / "follower2.sock",
+        )
+
+    @property
+    def agent_socket(self) -> Path:
+        """The guest agent's virtio-serial port."""
+        return self.runtime / "agent.sock"
+
+    @property
+    def serial_socket(self) -> Path:
+        """The first serial port, for ``qemu console``."""
+        return self.runtime / "serial.sock"
+
+    @property
+    def console_lock(self) -> Path:
+        """Locked while somebody is attached to the serial port."""
+        return self.runtime / "console.lock"
+
+    @property
+    def vnc_socket(self) -> Path:
+        """The display, when it is VNC."""
+        return self.runtime / "vnc.sock"
+
+    @property
+    def tpm_socket(self) -> Path:
+        """swtpm's control socket."""
+        return self.runtime / "tpm.sock"
+
+    @property
+    def tpm_pid_file(self) -> Path:
+        """swtpm's pid file."""
+        return self.runtime / "swtpm.pid"
