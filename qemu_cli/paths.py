@@ -68,9 +68,9 @@ class Paths:
         )
 
     @property
-    def trash(self) -> Path:
-        """Where a deleted instance lies until its files are removed."""
-        return self.instances / ".deleted"
+    def definitions_cache(self) -> Path:
+        """What ``list`` shows of definitions, so as not to parse them."""
+        return self.cache / "definitions.json"
 
     def instance(self, name: str) -> "InstancePaths":
         """The files of one instance; nothing is created or looked at."""
@@ -99,6 +99,11 @@ class InstancePaths:
         return self.directory.name
 
     @property
+    def doomed(self) -> Path:
+        """The directory's name while its files are being removed."""
+        return self.directory.parent / f".deleted-{self.name}"
+
+    @property
     def definition(self) -> Path:
         """The definition of the VM, for people to read and edit."""
         return self.directory / "instance.toml"
@@ -114,14 +119,18 @@ class InstancePaths:
         return self.directory / "history.jsonl"
 
     @property
-    def pending(self) -> Path:
-        """The journal of a change under way; gone when it is done."""
-        return self.directory / "pending.json"
+    def journal(self) -> Path:
+        """The journal of a change under way; gone when it is done.
+
+        Beside the instance, not in it: creating and deleting are
+        journalled too.
+        """
+        return self.directory.parent / ".pending" / f"{self.name}.jsonl"
 
     @property
     def lock(self) -> Path:
         """Locked while a command changes the instance; names it."""
-        return self.directory / "lock"
+        return self.directory.parent / ".locks" / f"{self.name}.lock"
 
     @property
     def nvram(self) -> Path:

@@ -1,0 +1,385 @@
+"""Every change is a plan: steps that can be shown, done and undone.
+
+A planner looks at facts and a wish and returns a :class:`Plan`: a tuple
+of steps.  It picks every name itself, so that no step needs the reply of
+an earlier one, and the plan can be printed (``--dry-run``), journalled,
+and finished or taken back by another process after a ``kill -9``.
+
+Each step's ``do`` and ``undo`` can be repeated: a crash may come between
+the deed and the note in the journal.  A plan has a point of no return,
+``commit``: what fails or dies before that step is undone in reverse;
+what dies after it is carried on with.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from qemu_cli.errors import QemuCliError, ToolError
+from qemu_cli.files import sync_directory, write_atomically
+
+
+class Hands(Protocol):
+    """What steps need from the layers above them."""
+
+    async def execute(self, command: str, arguments: dict[str, Any]) -> Any:
+        """Send one QMP command on the VM's control monitor."""
+
+    async def spawn(self, step: "Spawn") -> None:
+        """Start QEMU and wait until its monitor is ready."""
+
+    async def unspawn(self, step: "Spawn") -> None:
+        """End what :meth:`spawn` started, if it runs."""
+
+
+class Step(msgspec.Struct, frozen=True, tag=True):
+    """One thing that is done to the world."""
+
+    def describe(self) -> str:
+        """Say in a line what would be done, as a command if it is one."""
+        raise NotImplementedError
+
+    async def do(self, hands: Hands) -> None:
+        """Do it.  Doing it again must be harmless."""
+        raise NotImplementedError
+
+    async def undo(self, hands: Hands) -> None:
+        """Take it back.  Harmless when it was never done."""
+
+
+class MakeDirectory(Step, frozen=True, tag=True):
+    """Make a directory, mode 0700 unless told otherwise."""
+
+    path: str
+    mode: int = 0o700
+
+    def describe(self) -> str:
+        return f"mkdir -p -m {self.mode:04o} {shlex.quote(self.path)}"
+
+    async def do(self, hands: Hands) -> None:
+        path = Path(self.path)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.mkdir(mode=self.mode, exist_ok=True)
+        sync_directory(path.parent)
+
+    async def undo(self, hands: Hands) -> None:
+        # Not empty: somebody put something there that is not ours.
+        with contextlib.suppress(OSError):
+            Path(self.path).rmdir()
+
+
+class WriteFile(Step, frozen=True, tag=True):
+    """Replace a file as a whole, or make it.
+
+    ``previous`` is its content before, as the planner saw it; None when
+    there was none.
+    """
+
+    path: str
+    text: str
+    previous: str | None = None
+    mode: int = 0o644
+
+    def describe(self) -> str:
+        return f"write {shlex.quote(self.path)} ({len(self.text)} characters)"
+
+    async def do(self, hands: Hands) -> None:
+        write_atomically(Path(self.path), self.text, mode=self.mode)
+
+    async def undo(self, hands: Hands) -> None:
+        path = Path(self.path)
+        if self.previous is None:
+            path.unlink(missing_ok=True)
+        elif path.parent.is_dir():
+            write_atomically(path, self.previous, mode=self.mode)
+
+
+class Move(Step, frozen=True, tag=True):
+    """Rename a file or a directory within one file system."""
+
+    source: str
+    target: str
+
+    def describe(self) -> str:
+        return f"mv -n {shlex.quote(self.source)} {shlex.quote(self.target)}"
+
+    async def do(self, hands: Hands) -> None:
+        self._rename(Path(self.source), Path(self.target))
+
+    async def undo(self, hands: Hands) -> None:
+        self._rename(Path(self.target), Path(self.source))
+
+    @staticmethod
+    def _rename(source: Path, target: Path) -> None:
+        if not source.exists() and target.exists():
+            return  # done already
+        if target.exists():
+            raise QemuCliError(f"{target} is in the way")
+        source.rename(target)
+        sync_directory(target.parent)
+
+
+class Remove(Step, frozen=True, tag=True):
+    """Remove a file, or a directory with all that is in it.
+
+    It can't be undone, so it belongs behind the point of no return.
+    """
+
+    path: str
+
+    def describe(self) -> str:
+        return f"rm -r {shlex.quote(self.path)}"
+
+    async def do(self, hands: Hands) -> None:
+        path = Path(self.path)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+class Tool(Step, frozen=True, tag=True):
+    """Run a program, such as qemu-img, to its end.
+
+    ``creates`` is the file it makes, removed when the step is undone.
+    ``back`` is the command that takes it back, where that is not enough.
+    """
+
+    argv: tuple[str, ...]
+    creates: str | None = None
+    back: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        return shlex.join(self.argv)
+
+    async def do(self, hands: Hands) -> None:
+        await run_tool(self.argv)
+
+    async def undo(self, hands: Hands) -> None:
+        if self.back:
+            await run_tool(self.back)
+        if self.creates:
+            Path(self.creates).unlink(missing_ok=True)
+
+
+class Qmp(Step, frozen=True, tag=True):
+    """Send one QMP command, or its opposite."""
+
+    command: str
+    arguments: dict[str, Any] = {}
+    back: str | None = None
+    back_arguments: dict[str, Any] = {}
+
+    def describe(self) -> str:
+        message: dict[str, Any] = {"execute": self.command}
+        if self.arguments:
+            message["arguments"] = self.arguments
+        return f"qmp {json.dumps(message)}"
+
+    async def do(self, hands: Hands) -> None:
+        await hands.execute(self.command, self.arguments)
+
+    async def undo(self, hands: Hands) -> None:
+        if self.back:
+            await hands.execute(self.back, self.back_arguments)
+
+
+class Spawn(Step, frozen=True, tag=True):
+    """Start the VM's QEMU with this argv and wait until it is ready."""
+
+    argv: tuple[str, ...]
+
+    def describe(self) -> str:
+        return shlex.join(self.argv)
+
+    async def do(self, hands: Hands) -> None:
+        await hands.spawn(self)
+
+    async def undo(self, hands: Hands) -> None:
+        await hands.unspawn(self)
+
+
+AnyStep = MakeDirectory | WriteFile | Move | Remove | Tool | Qmp | Spawn
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is going to be done, in order.
+
+    :param title: what for, as in ``create web``
+    :param steps: the steps
+    :param commit: index of the first step that is never undone; by
+        default there is none, and a failure takes everything back
+    """
+
+    title: str
+    steps: tuple[AnyStep, ...]
+    commit: int | None = None
+
+    def describe(self) -> list[str]:
+        """Every step in a line."""
+        return [step.describe() for step in self.steps]
+
+    @property
+    def point_of_no_return(self) -> int:
+        """Index of the first step that is never undone."""
+        return len(self.steps) if self.commit is None else self.commit
+
+
+class Journal:
+    """What a plan has done so far, on disk, each line fsynced.
+
+    The first line is the plan, each later one the index of a step that
+    is about to be done.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def begin(self, plan: Plan) -> None:
+        """Write the plan down before anything is done."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomically(
+            self.path, msgspec.json.encode(plan).decode() + "\n", mode=0o600
+        )
+
+    def step(self, index: int) -> None:
+        """Note that a step is about to be done."""
+        with self.path.open("a") as stream:
+            stream.write(f"{index}\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def end(self) -> None:
+        """All is done, or all is undone."""
+        self.path.unlink(missing_ok=True)
+
+    def read(self) -> tuple[Plan, int] | None:
+        """Return the plan and the last step begun (-1: none), or None.
+
+        :raise QemuCliError: when the file is not a journal of ours
+        """
+        try:
+            first, *rest = self.path.read_text().splitlines()
+            plan = msgspec.json.decode(first, type=Plan)
+            return plan, int(rest[-1]) if rest else -1
+        except FileNotFoundError:
+            return None
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise QemuCliError(
+                f"the journal {self.path} can't be read: {error}",
+                hint="look at it; remove it when nothing in it matters",
+            ) from error
+
+
+class Runner:
+    """Does plans, and cleans up after those that were killed.
+
+    :param journal: where to note what is being done
+    :param hands: what can talk to QEMU
+    """
+
+    def __init__(self, journal: Journal, hands: Hands) -> None:
+        self._journal = journal
+        self._hands = hands
+
+    async def run(self, plan: Plan) -> None:
+        """Do all steps; when one fails, undo what was done before it.
+
+        :raise QemuCliError: whatever the failing step raised
+        """
+        self._journal.begin(plan)
+        await self._forward(plan, 0)
+
+    async def recover(self) -> str | None:
+        """Finish or take back what a killed program left half done.
+
+        :return: what was done about it, for the user; None when there
+            was nothing to do
+        """
+        found = self._journal.read()
+        if found is None:
+            return None
+        plan, last = found
+        if last >= plan.point_of_no_return:
+            await self._forward(plan, last)
+            return f"“{plan.title}” had been interrupted: finished it"
+        await self._back(plan, last)
+        return f"“{plan.title}” had been interrupted: took it back"
+
+    async def _forward(self, plan: Plan, start: int) -> None:
+        for index in range(start, len(plan.steps)):
+            self._journal.step(index)
+            try:
+                await plan.steps[index].do(self._hands)
+            except BaseException:
+                if index < plan.point_of_no_return:
+                    # Also when Ctrl-C comes: undoing is not interrupted.
+                    await asyncio.shield(self._back(plan, index))
+                raise
+        self._journal.end()
+
+    async def _back(self, plan: Plan, last: int) -> None:
+        for step in reversed(plan.steps[: last + 1]):
+            await step.undo(self._hands)
+        self._journal.end()
+
+
+async def run_tool(
+    argv: tuple[str, ...], *, listen: Callable[[bytes], None] | None = None
+) -> str:
+    """Run a program to its end; it dies when we are cancelled.
+
+    :param argv: the program and its arguments
+    :param listen: gets every piece of its stdout as it comes
+    :return: its stdout
+    :raise ToolError: when it can't be run or exits with another code
+        than 0; the message ends with its own words
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except OSError as error:
+        raise ToolError(
+            f"{argv[0]} can't be run: {error.strerror}",
+            hint="“qemu doctor” names the package",
+        ) from error
+    try:
+        if listen is None:
+            out, err = await process.communicate()
+        else:
+            out, err = await _communicate(process, listen)
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        raise
+    if process.returncode:
+        words = err.decode(errors="replace").strip() or "no message"
+        raise ToolError(f"{Path(argv[0]).name} failed: {words}")
+    return out.decode(errors="replace")
+
+
+async def _communicate(
+    process: asyncio.subprocess.Process, listen: Callable[[bytes], None]
+) -> tuple[bytes, bytes]:
+    assert process.stdout is not None  # noqa: S101
+    assert process.stderr is not None  # noqa: S101
+    errors = asyncio.ensure_future(process.stderr.read())
+    pieces = []
+    while piece := await process.stdout.read(4096):
+        listen(piece)
+        pieces.append(piece)
+    return b"".join(pieces), await errors
