@@ -1,0 +1,120 @@
+#!/bin/bash
+# Build the tiny test guest out of Debian packages: vmlinuz and initrd.gz.
+#
+#   tests/guest/build.sh DIRECTORY PACKAGE-CACHE
+#
+# The kernel is linux-image-cloud-amd64's; the initramfs holds busybox,
+# qemu-guest-agent with the libraries it loads, virtio modules, and the
+# files of tests/guest/rootfs, whose init says GUEST-READY on the console
+# (6 s under TCG).  It powers off on ACPI and on the agent's word, gets an
+# address by DHCP, mounts /dev/vda on /mnt if it can, and has a shell on
+# ttyS0 with the prompt "guest# ".
+#
+# Needs: apt-get, dpkg-deb, cpio, gzip, xz.  No root.
+set -euo pipefail
+export LC_ALL=C
+
+usage="usage: build.sh DIRECTORY PACKAGE-CACHE"
+out=$(realpath -m "${1:?$usage}")
+cache=$(realpath -m "${2:?$usage}")
+here=$(realpath "$(dirname "$0")")
+mkdir -p "$out" "$cache/partial"
+work=$(mktemp -d "$out/build.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+kernel=$work/kernel user=$work/user initrd=$work/initrd
+
+# The modules to load, and what they depend on, in this order.
+modules="virtio_pci virtio_blk virtio_scsi sd_mod sr_mod virtio_net
+    virtio_console virtio_balloon virtio_rng virtio_mem pvpanic_mmio
+    pvpanic_pci button evdev ata_piix ahci isofs vfat nls_ascii nls_cp437
+    qemu_fw_cfg shpchp nvme e1000 9pnet_virtio 9p"
+
+download() {
+    # apt resolves against an empty dpkg status, so that it fetches the
+    # libraries too which this host has already.
+    : >"$cache/status"
+    apt-get -qq -y --no-install-recommends --download-only \
+        -o Debug::NoLocking=1 -o APT::Sandbox::User=root \
+        -o Dir::State::status="$cache/status" \
+        -o Dir::Cache::archives="$cache" \
+        install qemu-guest-agent busybox-static >/dev/null
+    # The meta package names the versioned kernel.
+    local image
+    image=$(apt-cache depends linux-image-cloud-amd64 |
+        awk '/Depends: linux-image-[0-9]/ { print $2; exit }')
+    (cd "$cache" && apt-get -qq download \
+        -o APT::Sandbox::User=root "${image:?not known to apt}")
+}
+
+unpack() {
+    local package
+    for package in "$cache"/*.deb; do
+        case ${package##*/} in
+        linux-image-*) dpkg-deb -x "$package" "$kernel" ;;
+        libperl* | *-perl_*) ;; # the agent's package wants it, qemu-ga not
+        busybox-static_* | qemu-guest-agent_* | lib*.deb | zlib1g_*)
+            dpkg-deb -x "$package" "$user" ;;
+        esac
+    done
+}
+
+add_programs() {
+    local library_path loader agent
+    mkdir -p "$initrd"/{bin,sbin,dev,proc,sys,tmp,run,var/run,mnt,root} \
+        "$initrd"/{mod,etc,usr/sbin,usr/bin,lib64,lib/x86_64-linux-gnu}
+    busybox=$(find "$user" -type f -path '*bin/busybox' | head -1)
+    agent=$(find "$user" -type f -name qemu-ga | head -1)
+    loader=$(find "$user" -path '*x86_64-linux-gnu/ld-linux-x86-64.so.2' |
+        head -1)
+    install -m755 "$busybox" "$initrd/bin/busybox"
+    install -m755 "$agent" "$initrd/usr/sbin/qemu-ga"
+    install -m755 "$(realpath "$loader")" \
+        "$initrd/lib64/ld-linux-x86-64.so.2"
+    library_path=$user/lib/x86_64-linux-gnu:$user/usr/lib/x86_64-linux-gnu
+    "$loader" --library-path "$library_path" --list "$agent" |
+        awk '$3 ~ /^\// { print $3 }' | while read -r library; do
+        install -m755 "$(realpath "$library")" \
+            "$initrd/lib/x86_64-linux-gnu/${library##*/}"
+    done
+}
+
+declare -A added=()
+
+add_module() { # PATH, relative to the kernel's module directory
+    local needed
+    [ -z "${added[$1]:-}" ] || return 0
+    added[$1]=1
+    for needed in $(grep -m1 "^$1:" "$tree/modules.dep" | cut -d: -f2); do
+        add_module "$needed"
+    done
+    cp "$tree/$1" "$initrd/mod/"
+    echo "${1##*/}" >>"$initrd/mod/order"
+}
+
+add_modules() {
+    local name path
+    # Debian 12 has them in /lib, 13 in /usr/lib, both one version only.
+    tree=$(find "$kernel" -path '*/lib/modules/*' -prune -print)
+    find "$tree" -name '*.ko.xz' -exec unxz {} +
+    mkdir -p "$work/depmod/lib/modules"
+    ln -s "$tree" "$work/depmod/lib/modules/${tree##*/}"
+    "$busybox" depmod -b "$work/depmod" "${tree##*/}"
+    for name in $modules; do
+        # A module that is built into this kernel has no file.
+        path=$(cut -d: -f1 "$tree/modules.dep" |
+            grep -m1 -E "(^|/)${name//_/[-_]}\.ko$" || true)
+        [ -z "$path" ] || add_module "$path"
+    done
+}
+
+if ! compgen -G "$cache/linux-image-*.deb" >/dev/null; then
+    download
+fi
+unpack
+add_programs
+add_modules
+cp -R "$here/rootfs/." "$initrd/"
+(cd "$initrd" && find . | sort |
+    cpio -o -H newc --owner=0:0 --quiet | gzip -9n) >"$work/initrd.gz"
+cp "$kernel"/boot/vmlinuz-* "$out/vmlinuz"
+mv "$work/initrd.gz" "$out/initrd.gz" # last: it says that all is there
