@@ -1,0 +1,122 @@
+# What a developer does, one word each.  Everything made lies in .venv and
+# .cache; `make clean` removes both.
+#
+#   make demo          play the life of one VM, each command before its output
+#   make test          every check there is; the same as .ci/run
+#   make test-qemu10   the functional tests against QEMU 10 of Debian 13
+#   make bench         the figures of doc/explanation/performance.md
+#   make docs          the documentation, into doc/_build/html
+#
+# The parts of `make test`: lint types docs unit functional plugins.
+# ARGS is passed to pytest: make unit ARGS='-k proc -x'
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.NOTPARALLEL:
+
+# Start-up time is a promise of ours: let Python keep its byte code.
+unexport PYTHONDONTWRITEBYTECODE
+
+CACHE := $(CURDIR)/.cache
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+GUEST_SOURCES := $(sort $(shell find tests/guest -type f))
+GUEST := $(CACHE)/guest/$(shell cat $(GUEST_SOURCES) | sha256sum | head -c12)
+QEMU10 := $(CACHE)/qemu10
+
+export QEMU_CLI_TEST_GUEST := $(GUEST)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# Files and directories: a file that is gone makes its directory newer.
+sources = $(shell find $(1) -name __pycache__ -prune -o \
+    -name '*.egg-info' -prune -o -name build -prune -o -name tests -prune \
+    -o -print)
+
+DEMO_PACKAGES := qemu-system-x86 qemu-utils cpio xz-utils
+TEST_PACKAGES := ovmf qemu-system-arm qemu-efi-aarch64 swtpm libnbd-bin systemd
+BENCH_PACKAGES := valgrind
+QEMU10_PACKAGES := debootstrap debian-archive-keyring patchelf
+
+RUN_TESTS = PATH=$(BIN):$$PATH $(BIN)/python tests/none_left.py \
+    $(BIN)/pytest -q
+
+.PHONY: demo test lint types docs unit functional plugins test-qemu10 bench \
+    guest clean demo-packages test-packages
+
+demo: demo-packages $(VENV)/installed $(GUEST)/initrd.gz
+	PATH=$(BIN):$$PATH bash doc/tutorial/demo.sh $(GUEST)
+
+test: lint types docs unit functional plugins
+
+lint: $(VENV)/tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/tools
+	$(BIN)/mypy
+	for plugin in plugins/*/; do \
+	    $(BIN)/mypy --exclude /tests/ "$$plugin"; done
+
+docs: $(VENV)/tools
+	$(BIN)/sphinx-build -q -W --keep-going -b html doc doc/_build/html
+
+unit: test-packages $(VENV)/tools
+	$(RUN_TESTS) -n 2 tests/unit $(ARGS)
+
+functional: test-packages $(VENV)/tools $(GUEST)/initrd.gz
+	$(RUN_TESTS) -n 2 tests/functional $(ARGS)
+
+plugins: test-packages $(VENV)/tools $(GUEST)/initrd.gz
+	$(RUN_TESTS) plugins $(ARGS)
+
+test-qemu10: test-packages $(VENV)/tools $(GUEST)/initrd.gz
+	tools/packages.sh $(QEMU10_PACKAGES)
+	$(if $(filter 0,$(shell id -u)),,sudo) tools/qemu10.sh $(QEMU10)
+	QEMU_CLI_CONFIG_QEMU_PATH=$(QEMU10)/bin \
+	    QEMU_CLI_TEST_QEMU=$(QEMU10)/bin/qemu-system-x86_64 \
+	    $(RUN_TESTS) -n 2 tests/functional $(ARGS)
+
+bench: demo-packages $(VENV)/installed
+	tools/packages.sh $(BENCH_PACKAGES)
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+guest: demo-packages $(GUEST)/initrd.gz
+
+clean:
+	rm -rf $(VENV) $(CACHE) build doc/_build
+
+demo-packages:
+	tools/packages.sh $(DEMO_PACKAGES)
+
+test-packages: demo-packages
+	tools/packages.sh $(TEST_PACKAGES)
+
+$(GUEST)/initrd.gz: | demo-packages
+	tests/guest/build.sh $(GUEST) $(CACHE)/debs
+
+$(VENV)/made:
+	python=$$(tools/python.sh $(PYTHON)); \
+	"$$python" -c 'import ensurepip' 2>/dev/null || \
+	    tools/packages.sh python3-venv; \
+	"$$python" -m venv --clear $(VENV)
+	$(BIN)/pip install -q 'setuptools >= 75'
+	touch $@
+
+# Not editable: what is tested is what a user installs.
+$(VENV)/installed: $(VENV)/made setup.cfg pyproject.toml \
+    $(call sources,qemu_cli)
+	rm -rf build
+	$(BIN)/pip install -q --no-build-isolation .
+	rm -rf build
+	touch $@
+
+$(VENV)/extras: setup.cfg | $(VENV)/installed
+	$(BIN)/pip install -q --no-build-isolation '.[test,lint,docs]'
+	touch $@
+
+$(VENV)/tools: $(VENV)/installed $(VENV)/extras $(call sources,plugins)
+	rm -rf plugins/*/build
+	$(BIN)/pip install -q --no-build-isolation plugins/*/
+	touch $@
