@@ -1,0 +1,1 @@
+"""Files and block nodes: images, chains, who depends on what."""

@@ -1,0 +1,254 @@
+"""Images: what qemu-img says about one, and which may be trusted.
+
+The format of an image is probed once, when it comes in (:func:`probe`),
+stored, and passed ever after.  A raw image must never be probed again:
+its guest writes the bytes that a probe looks at, and could make it name
+any file of the host as its backing file.
+"""
+
+import json
+import re
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from qemu_cli.errors import NotFoundError, QemuCliError, UsageError
+from qemu_cli.steps import run_tool
+from qemu_cli.storage import header
+from qemu_cli.storage.qemu_img import convert_argv, file_name
+
+_SECTOR_BYTES = 512
+_PROGRESS = re.compile(rb"\((\d+\.\d+)/100%\)")
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """An internal snapshot; ``date_s`` is in seconds since 1970."""
+
+    id: str
+    name: str
+    vm_state_size_bytes: int
+    date_s: int
+
+
+class ImageInfo(msgspec.Struct, frozen=True):
+    """An image as ``qemu-img info`` sees it (QAPI ImageInfo).
+
+    ``backing_file`` and ``data_file`` are as QEMU would open them.
+    ``extents`` are the files that a VMDK consists of.
+    """
+
+    path: str
+    format: str
+    virtual_size_bytes: int
+    actual_size_bytes: int
+    backing_file: str | None = None
+    backing_format: str | None = None
+    data_file: str | None = None
+    extents: tuple[str, ...] = ()
+    encrypted: bool = False
+    dirty: bool = False
+    corrupt: bool = False
+    snapshots: tuple[Snapshot, ...] = ()
+
+
+async def info(
+    qemu_img: str, path: Path, *, format: str | None = None
+) -> ImageInfo:
+    """Ask qemu-img about an image, also while a VM uses it.
+
+    Its backing file is not opened.
+
+    :param format: the stored format; without it qemu-img probes, which
+        is for :func:`probe` only
+    :raise ToolError: with qemu-img's words
+    """
+    out = await run_tool(_info_argv(qemu_img, path, format))
+    return _parse(json.loads(out))
+
+
+async def chain(
+    qemu_img: str, path: Path, *, format: str
+) -> tuple[ImageInfo, ...]:
+    """Ask qemu-img about an image and all below it, active layer first.
+
+    :raise ToolError: with qemu-img's words, such as a missing base
+    """
+    argv = _info_argv(qemu_img, path, format, "--backing-chain")
+    return tuple(map(_parse, json.loads(await run_tool(argv))))
+
+
+async def probe(
+    qemu_img: str,
+    path: Path,
+    *,
+    format: str | None = None,
+    trusted: bool = False,
+) -> ImageInfo:
+    """Look at an image that comes in; once, its format is then stored.
+
+    :param format: what the user says it is; not probed then
+    :param trusted: the user vouches for the files that it refers to
+    :raise NotFoundError: when there is no such file
+    :raise UsageError: when it is no image, or needs trust
+    :raise ToolError: when qemu-img can't make sense of it
+    """
+    path = path.absolute()
+    size_bytes = _regular_size(path)
+    if not trusted and format in (None, "qcow2"):
+        # qemu-img opens a data file, whatever it is: look before it does.
+        found = header.read(path)
+        _refuse_references(
+            path,
+            backing_file=found and found.backing_file,
+            data_file=found and found.data_file,
+        )
+    image = await info(qemu_img, path, format=format)
+    if not trusted:
+        _refuse_references(
+            path,
+            backing_file=image.backing_file,
+            data_file=image.data_file,
+            extents=image.extents,
+        )
+    ragged = size_bytes is not None and size_bytes % _SECTOR_BYTES
+    if format is None and image.format == "raw" and ragged:
+        raise UsageError(
+            f"{path} does not look like an image: no format is recognised,"
+            f" and {size_bytes} bytes are no whole number of sectors",
+            hint=f"if it is a raw image: --disk {path},format=raw",
+        )
+    return image
+
+
+async def convert(
+    qemu_img: str,
+    source: Path,
+    source_format: str,
+    target: Path,
+    target_format: str,
+    *,
+    progress: Callable[[float], None],
+) -> None:
+    """Copy an image into a new one and tell how far it is.
+
+    A half-written target is removed on failure and cancellation.
+
+    :param progress: called with 0.0 to 1.0
+    :raise ToolError: with qemu-img's words
+    """
+
+    def listen(piece: bytes) -> None:
+        if seen := _PROGRESS.findall(piece):
+            progress(float(seen[-1]) / 100)
+
+    argv = convert_argv(
+        *(qemu_img, source, source_format, target, target_format),
+        progress=True,
+    )
+    existed = target.exists()
+    try:
+        await run_tool(argv, listen=listen)
+    except BaseException:
+        if not existed:
+            target.unlink(missing_ok=True)
+        raise
+
+
+def _info_argv(
+    qemu_img: str, path: Path, format: str | None, *options: str
+) -> tuple[str, ...]:
+    return (
+        # -U: no lock, so that a VM may be using the image.
+        *(qemu_img, "info", "--output=json", "-U", *options),
+        *(() if format is None else ("-f", format)),
+        file_name(path),
+    )
+
+
+def _parse(raw: dict[str, Any]) -> ImageInfo:
+    details = raw.get("format-specific", {}).get("data", {})
+    return ImageInfo(
+        path=raw["filename"],
+        format=raw["format"],
+        virtual_size_bytes=raw["virtual-size"],
+        actual_size_bytes=raw.get("actual-size", 0),
+        backing_file=(
+            raw.get("full-backing-filename") or raw.get("backing-filename")
+        ),
+        backing_format=raw.get("backing-filename-format"),
+        data_file=details.get("data-file"),
+        extents=tuple(
+            extent["filename"] for extent in details.get("extents", ())
+        ),
+        encrypted=raw.get("encrypted", False),
+        dirty=raw.get("dirty-flag", False),
+        corrupt=details.get("corrupt", False),
+        snapshots=tuple(
+            Snapshot(
+                id=snapshot["id"],
+                name=snapshot["name"],
+                vm_state_size_bytes=snapshot["vm-state-size"],
+                date_s=snapshot["date-sec"],
+            )
+            for snapshot in raw.get("snapshots", ())
+        ),
+    )
+
+
+def _regular_size(path: Path) -> int | None:
+    """Return a regular file's size in bytes, None for a block device."""
+    try:
+        status = path.stat()
+        if not stat.S_ISDIR(status.st_mode):
+            # Not open(): that would wait for the writer of a FIFO.
+            if stat.S_ISBLK(status.st_mode):
+                return None
+            if stat.S_ISREG(status.st_mode) and status.st_size:
+                path.open("rb").close()
+                return status.st_size
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFoundError(f"there is no image file {path}") from error
+    except OSError as error:
+        raise QemuCliError(
+            f"the image {path} can't be read: {error.strerror}"
+        ) from error
+    if stat.S_ISREG(status.st_mode):
+        raise UsageError(
+            f"{path} is empty: it is no image",
+            hint="to make a new disk, give a size: --disk 10G",
+        )
+    kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a special file"
+    raise UsageError(f"{path} is {kind}, not an image")
+
+
+def _refuse_references(
+    path: Path,
+    *,
+    backing_file: str | None,
+    data_file: str | None,
+    extents: tuple[str, ...] = (),
+) -> None:
+    """Refuse an image that would make QEMU open other files."""
+    others = [name for name in extents if not _same(path, name)]
+    if backing_file:
+        what = f"has the backing file {backing_file}"
+    elif data_file:
+        what = f"keeps its data in the file {data_file}"
+    elif others:
+        what = f"consists of other files: {', '.join(others)}"
+    else:
+        return
+    raise UsageError(
+        f"the image {path} {what}, and the guest could read that",
+        hint="if you know where the image comes from: --trust-image",
+    )
+
+
+def _same(path: Path, name: str) -> bool:
+    try:
+        return path.samefile(name)
+    except OSError:
+        return False

@@ -1,0 +1,137 @@
+"""The qemu-img command lines, one pure function each (qemu-img(1)).
+
+They are steps of plans: printed by ``--dry-run``, run by the runner.
+The first parameter is always the program (:func:`tools.find`); formats
+are always passed, so qemu-img never probes.
+"""
+
+import os
+
+StrPath = str | os.PathLike[str]
+
+
+def file_name(path: StrPath) -> str:
+    """Spell a path so that QEMU takes it for nothing else.
+
+    A relative ``nbd:x`` would be a protocol, ``-x`` an option.
+    """
+    name = os.fspath(path)
+    return name if name.startswith("/") else f"./{name}"
+
+
+def create_argv(
+    qemu_img: str, path: StrPath, size_bytes: int, format: str
+) -> tuple[str, ...]:
+    """Make an empty image."""
+    return (
+        *(qemu_img, "create", "-q", "-f", format),
+        *(file_name(path), str(size_bytes)),
+    )
+
+
+def create_overlay_argv(
+    qemu_img: str,
+    path: StrPath,
+    backing: StrPath,
+    backing_format: str,
+    *,
+    size_bytes: int | None = None,
+) -> tuple[str, ...]:
+    """Make an empty qcow2 overlay.
+
+    :param backing: stored as it is given; a relative one is meant
+        relative to the directory of ``path``
+    :param size_bytes: None: as large as the backing file
+    """
+    return (
+        *(qemu_img, "create", "-q", "-f", "qcow2"),
+        *("-b", file_name(backing), "-F", backing_format),
+        file_name(path),
+        *(() if size_bytes is None else (str(size_bytes),)),
+    )
+
+
+def convert_argv(
+    qemu_img: str,
+    source: StrPath,
+    source_format: str,
+    target: StrPath,
+    target_format: str,
+    *,
+    progress: bool = False,
+) -> tuple[str, ...]:
+    """Copy an image, with its backing chain, into a new one.
+
+    :param progress: print lines that :func:`images.convert` reads
+    """
+    return (
+        *(qemu_img, "convert", *(("-p",) if progress else ())),
+        *("-f", source_format, "-O", target_format),
+        *(file_name(source), file_name(target)),
+    )
+
+
+def check_argv(qemu_img: str, path: StrPath, format: str) -> tuple[str, ...]:
+    """Look for errors in an image's tables; nothing is repaired."""
+    return (qemu_img, "check", "-q", "-f", format, file_name(path))
+
+
+def resize_argv(
+    qemu_img: str,
+    path: StrPath,
+    format: str,
+    size_bytes: int,
+    *,
+    shrink: bool = False,
+) -> tuple[str, ...]:
+    """Make an image larger or, when told so, smaller."""
+    return (
+        *(qemu_img, "resize", "-q", "-f", format),
+        *(("--shrink",) if shrink else ()),
+        *(file_name(path), str(size_bytes)),
+    )
+
+
+def rebase_argv(
+    qemu_img: str,
+    path: StrPath,
+    backing: StrPath,
+    backing_format: str,
+    *,
+    unsafe: bool = False,
+) -> tuple[str, ...]:
+    """Give a qcow2 overlay another backing file.
+
+    :param unsafe: only the name is changed, for a backing file that was
+        moved or copied; otherwise all that differs is copied first
+    """
+    return (
+        *(qemu_img, "rebase", "-q", "-f", "qcow2"),
+        *(("-u",) if unsafe else ()),
+        *("-b", file_name(backing), "-F", backing_format, file_name(path)),
+    )
+
+
+def commit_argv(
+    qemu_img: str, path: StrPath, format: str, *, base: StrPath | None = None
+) -> tuple[str, ...]:
+    """Write what an overlay holds into its backing file, or down to base.
+
+    :param base: as the chain spells it
+    """
+    return (
+        *(qemu_img, "commit", "-q", "-f", format),
+        *(() if base is None else ("-b", os.fspath(base))),
+        file_name(path),
+    )
+
+
+def copy_argv(source: StrPath, target: StrPath) -> tuple[str, ...]:
+    """Copy a file as it is: shared blocks where the file system can.
+
+    Holes stay holes (cp(1)).
+    """
+    return (
+        *("cp", "--reflink=auto", "--sparse=auto"),
+        *("--", os.fspath(source), os.fspath(target)),
+    )

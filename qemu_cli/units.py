@@ -1,0 +1,58 @@
+"""Sizes and durations as people type them: ``2G``, ``10s``.
+
+The other way, from numbers to words, is in :mod:`qemu_cli.columns`.
+"""
+
+import re
+from decimal import Decimal
+
+from qemu_cli.errors import UsageError
+
+#: QEMU's own limit: sizes are signed 64-bit numbers of bytes.
+SIZE_MAX = 2**63 - 1
+
+_SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)([kmgt]?)(?:i?b)?", re.ASCII)
+_SIZE_FACTORS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+_DURATION = re.compile(r"(\d{1,10}(?:\.\d{1,10})?)(ms|s|m|h|d)?", re.ASCII)
+_DURATION_FACTORS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400}
+
+
+def parse_size(text: str) -> int:
+    """Turn ``2G``, ``512M``, ``1.5T`` or a plain number into bytes.
+
+    k, M, G and T (either case, ``B`` or ``iB`` may follow) are powers of
+    1024, as in qemu-img.
+
+    :return: bytes, from 1 to 2^63 - 1; a part of a byte is dropped
+    :raise UsageError: when it is anything else
+    """
+    match = _SIZE.fullmatch(text.strip().lower())
+    size = 0
+    if match:
+        number, unit = match.groups()
+        size = int(Decimal(number) * _SIZE_FACTORS[unit])
+    if not 1 <= size <= SIZE_MAX:
+        raise UsageError(
+            f"“{text}” is not a size",
+            hint="a size is a number and k, M, G or T, as in 512M or 1.5G;"
+            " it is more than nothing and less than 8388608T",
+        )
+    return size
+
+
+def parse_duration(text: str) -> float:
+    """Turn ``500ms``, ``10s``, ``2m``, ``1h``, ``1d`` or ``10`` into seconds.
+
+    :return: seconds; 0 is allowed
+    :raise UsageError: when it is anything else
+    """
+    match = _DURATION.fullmatch(text.strip().lower())
+    if not match:
+        raise UsageError(
+            f"“{text}” is not a duration",
+            hint="a duration is a number and ms, s, m, h or d,"
+            " as in 500ms, 10s or 1.5h; without a unit it is seconds",
+        )
+    number, unit = match.groups()
+    return float(number) * _DURATION_FACTORS[unit or "s"]
