@@ -1,0 +1,116 @@
+"""Sphinx directives that write the reference out of the program.
+
+Each directive makes Markdown of what the code says and hands it back to
+the parser, so that a page has nothing to keep up to date.  The functions
+that make the Markdown take no Sphinx; tests use them too.
+"""
+
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from importlib.metadata import distribution
+from typing import Any, ClassVar
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from qemu_cli import errors, hookspecs, settings
+from qemu_cli.app import QemuApp
+
+COMMANDS = "qemu_cli.commands"
+
+
+def command_names() -> Iterator[tuple[str, Any]]:
+    """The words of each built-in command and its class, in order."""
+    points = distribution("qemu-cli").entry_points.select(group=COMMANDS)
+    for point in sorted(points, key=lambda point: point.name):
+        yield point.name.replace("_", " "), point.load()
+
+
+def hook_names() -> list[str]:
+    """The hooks, in the order of the page that declares them."""
+    return [
+        name
+        for name, function in vars(hookspecs).items()
+        if inspect.isfunction(function)
+        and hasattr(function, f"{hookspecs.PROJECT}_spec")
+    ]
+
+
+def error_classes() -> Iterator[type[errors.QemuCliError]]:
+    """The error classes, by exit code."""
+    classes = (getattr(errors, name) for name in errors.__all__)
+    return iter(sorted(classes, key=lambda one: one.exit_code))
+
+
+def _block(text: str) -> str:
+    return f"```text\n{text.rstrip()}\n```\n"
+
+
+def options() -> str:
+    return _block(QemuApp().parser.format_help())
+
+
+def commands() -> str:
+    parts = []
+    for words, command in command_names():
+        parser = command(None, None).get_parser(f"qemu {words}")
+        parts.append(f"## qemu {words}\n\n{_block(parser.format_help())}")
+    return "\n".join(parts)
+
+
+def settings_table() -> str:
+    lines = ["| setting | type | default | what it is |", "|---|---|---|---|"]
+    for setting in settings.SETTINGS.values():
+        default = f"`{setting.default}`" if setting.default else ""
+        kind = setting.kind.replace("|", "\\|")
+        scope = "" if setting.instance else " (not in an instance)"
+        lines.append(
+            f"| `{setting.name}` | {kind} | {default} | {setting.doc}{scope} |"
+        )
+    return "\n".join(lines)
+
+
+def hooks() -> str:
+    return "\n".join(
+        f"```{{eval-rst}}\n.. autofunction:: qemu_cli.hookspecs.{name}\n```\n"
+        for name in hook_names()
+    )
+
+
+def exit_codes() -> str:
+    lines = ["| code | error | meaning |", "|---|---|---|"]
+    lines.append("| 0 | | success |")
+    for one in error_classes():
+        meaning = (one.__doc__ or "").splitlines()[0]
+        lines.append(f"| {one.exit_code} | `{one.__name__}` | {meaning} |")
+    lines += [
+        "| 130 | | interrupted (Ctrl-C) |",
+        "| 141 | | nobody reads the output (a closed pipe) |",
+    ]
+    return "\n".join(lines)
+
+
+def directive(make: Callable[[], str]) -> type[SphinxDirective]:
+    """A directive, without arguments, for one of the functions above."""
+
+    class Generated(SphinxDirective):
+        option_spec: ClassVar[dict[str, Any]] = {}
+
+        def run(self) -> list[nodes.Node]:
+            return self.parse_text_to_nodes(
+                make(), allow_section_headings=True
+            )
+
+    return Generated
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    os.environ["COLUMNS"] = "80"  # argparse folds help at the terminal
+    app.add_directive("program-options", directive(options))
+    app.add_directive("program-commands", directive(commands))
+    app.add_directive("program-settings", directive(settings_table))
+    app.add_directive("program-hooks", directive(hooks))
+    app.add_directive("program-exit-codes", directive(exit_codes))
+    return {"parallel_read_safe": True}
