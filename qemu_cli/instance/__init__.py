@@ -1,0 +1,1 @@
+"""A virtual machine: its definition, its process, its life."""

@@ -1,0 +1,337 @@
+"""The QEMU command line of a definition.  Pure: looks at nothing."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from qemu_cli.instance.model import Cdrom, Definition, Disk, Nic
+from qemu_cli.paths import InstancePaths
+from qemu_cli.profiles.base import Profile
+
+#: The monitors of each VM of ours, in the order of :class:`Monitors`.
+MONITORS = ("control", "probe", "follower1", "follower2")
+
+SANDBOX = (
+    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+)
+
+
+class Channels(NamedTuple):
+    """How the process gets at what was opened for it beforehand.
+
+    A monitor is an inherited listening socket (``fd=7``) or, in a script
+    that people run by hand, a path that QEMU itself binds.
+    """
+
+    monitors: Mapping[str, str]
+    taps: Mapping[str, int] = {}
+    by_hand: bool = False
+
+
+def by_hand(paths: InstancePaths) -> Channels:
+    """The channels of a command that is run without this program."""
+    return Channels(
+        monitors={
+            name: f"path={escape(str(paths.directory / f'{name}.sock'))}"
+            for name in MONITORS
+        },
+        by_hand=True,
+    )
+
+
+def build(
+    definition: Definition,
+    profile: Profile,
+    paths: InstancePaths,
+    *,
+    binary: Path,
+    channels: Channels,
+    accel: str | None = None,
+    paused: bool = False,
+    incoming: bool = False,
+    extra: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """Return the argv that starts this VM.
+
+    :param binary: the emulator for the definition's architecture
+    :param channels: see :class:`Channels`
+    :param accel: the accelerator, where the definition leaves it open
+    :param paused: do not run the guest's CPUs yet (``-S``)
+    :param incoming: wait for a saved state (``-incoming defer``)
+    :param extra: arguments of plug-ins, before the user's own
+    :raise UsageError: the profile does not have a device that is asked for
+    """
+    machine = definition.machine
+    argv = [
+        str(binary),
+        *("-name", f"guest={escape(paths.name)},debug-threads=on"),
+        *("-uuid", definition.uuid),
+        "-nodefaults",
+        "-no-user-config",
+        *("-machine", _machine(definition, profile, accel)),
+        *("-cpu", machine.cpu),
+        *("-smp", _smp(definition)),
+        *("-m", _memory(definition)),
+        *("-sandbox", SANDBOX),
+        *("-pidfile", str(paths.pid_file)),
+        *("-rtc", "base=utc"),
+        *("-boot", "strict=on"),
+        *_display(definition, profile, paths),
+        *_monitors(paths, channels),
+        *_firmware(definition, paths),
+        *_kernel(definition),
+        *("-object", "rng-random,id=rng0,filename=/dev/urandom"),
+    ]
+    for device in profile.controllers(definition):
+        argv += ["-device", device]
+    argv += _character_devices(paths, channels)
+    argv += _tpm(definition, profile, paths)
+    if definition.display != "none":
+        for device in profile.display():
+            argv += ["-device", device]
+    order = 1
+    for disk in definition.disks:
+        argv += _disk(disk, profile, paths, order)
+        order += 1
+    for cdrom in definition.cdroms:
+        argv += _cdrom(cdrom, profile, paths, order)
+        order += 1
+    for nic in definition.nics:
+        argv += _nic(nic, profile, channels)
+    if incoming:
+        argv += ["-incoming", "defer"]
+    if paused:
+        argv.append("-S")
+    argv += [*extra, *definition.qemu_args]
+    return tuple(argv)
+
+
+def script(argv: Sequence[str]) -> str:
+    """Return ``command.sh``: the same argv, an option a line."""
+    lines = [shlex.quote(argv[0])]
+    for word in argv[1:]:
+        if word.startswith("-"):
+            lines.append(shlex.quote(word))
+        else:
+            lines[-1] += f" {shlex.quote(word)}"
+    return (
+        "#!/bin/sh\n"
+        "# Starts this VM without qemu(1).  Written at each start.\n"
+        "exec " + " \\\n  ".join(lines) + "\n"
+    )
+
+
+def escape(value: str) -> str:
+    """Double the commas, as QEMU's option syntax wants."""
+    return value.replace(",", ",,")
+
+
+def blockdev(
+    node: str, file: Path, image_format: str, *, cache: str, read_only: bool
+) -> dict[str, Any]:
+    """Return the ``-blockdev`` node of an image (QAPI BlockdevOptions)."""
+    flags = {
+        "direct": cache in ("none", "directsync"),
+        "no-flush": cache == "unsafe",
+    }
+    device = file.is_block_device()
+    return {
+        "driver": image_format,
+        "node-name": node,
+        "read-only": read_only,
+        "discard": "unmap",
+        "cache": flags,
+        "file": {
+            "driver": "host_device" if device else "file",
+            "filename": str(file),
+            "node-name": f"{node}-file",
+            "read-only": read_only,
+            "discard": "unmap",
+            "cache": flags,
+        },
+    }
+
+
+def _machine(
+    definition: Definition, profile: Profile, accel: str | None
+) -> str:
+    machine = definition.machine
+    options = [machine.type, f"accel={accel or machine.accel}"]
+    options += profile.machine_options(definition)
+    if definition.firmware.kind == "uefi":
+        options += ["pflash0=code", "pflash1=nvram"]
+    return ",".join(options)
+
+
+def _smp(definition: Definition) -> str:
+    machine = definition.machine
+    if machine.max_cpus == machine.cpus:
+        return str(machine.cpus)
+    return f"{machine.cpus},maxcpus={machine.max_cpus}"
+
+
+def _memory(definition: Definition) -> str:
+    machine = definition.machine
+    size = f"size={machine.memory_mib}M"
+    if machine.memory_slots:
+        size += (
+            f",slots={machine.memory_slots},maxmem={machine.max_memory_mib}M"
+        )
+    return size
+
+
+def _display(
+    definition: Definition, profile: Profile, paths: InstancePaths
+) -> list[str]:
+    if definition.display == "none":
+        return ["-display", "none"]
+    if definition.display == "vnc":
+        return ["-display", f"vnc=unix:{escape(str(paths.vnc_socket))}"]
+    return ["-display", definition.display]
+
+
+def _monitors(paths: InstancePaths, channels: Channels) -> list[str]:
+    argv: list[str] = []
+    for name in MONITORS:
+        argv += [
+            "-chardev",
+            f"socket,id={name},{channels.monitors[name]},server=on,wait=off",
+            "-mon",
+            f"chardev={name},mode=control",
+        ]
+    if not channels.by_hand:  # its FIFO is prepared at each start
+        argv += [
+            "-chardev",
+            f"pipe,id=recorder,path={escape(str(paths.events))}",
+            "-mon",
+            "chardev=recorder,mode=control",
+        ]
+    return argv
+
+
+def _firmware(definition: Definition, paths: InstancePaths) -> list[str]:
+    firmware = definition.firmware
+    if firmware.kind == "bios" or firmware.code is None:
+        return []
+    code = blockdev(
+        "code",
+        Path(firmware.code),
+        firmware.code_format,
+        cache="writeback",
+        read_only=True,
+    )
+    nvram = blockdev(
+        "nvram", paths.nvram, "qcow2", cache="writeback", read_only=False
+    )
+    argv = ["-blockdev", _json(code), "-blockdev", _json(nvram)]
+    if firmware.secure_boot:
+        argv += [
+            "-global",
+            "driver=cfi.pflash01,property=secure,value=on",
+        ]
+    return argv
+
+
+def _kernel(definition: Definition) -> list[str]:
+    boot = definition.boot
+    if boot is None:
+        return []
+    argv = ["-kernel", boot.kernel]
+    if boot.initrd:
+        argv += ["-initrd", boot.initrd]
+    if boot.append:
+        argv += ["-append", boot.append]
+    return argv
+
+
+def _character_devices(
+    paths: InstancePaths, channels: Channels
+) -> list[str]:
+    where = paths.directory if channels.by_hand else paths.runtime
+    serial = escape(str(where / paths.serial_socket.name))
+    agent = escape(str(where / paths.agent_socket.name))
+    return [
+        "-chardev",
+        f"socket,id=serial0,path={serial},server=on,wait=off,"
+        f"logfile={escape(str(paths.serial_log))},logappend=on",
+        "-serial",
+        "chardev:serial0",
+        "-chardev",
+        f"socket,id=agent0,path={agent},server=on,wait=off",
+        "-device",
+        "virtserialport,id=agentport0,bus=vserial0.0,nr=1,chardev=agent0,"
+        "name=org.qemu.guest_agent.0",
+    ]
+
+
+def _tpm(
+    definition: Definition, profile: Profile, paths: InstancePaths
+) -> list[str]:
+    if not definition.tpm:
+        return []
+    return [
+        "-chardev",
+        f"socket,id=tpmctl0,path={escape(str(paths.tpm_socket))}",
+        "-tpmdev",
+        "emulator,id=tpm0,chardev=tpmctl0",
+        "-device",
+        f"{profile.tpm()},tpmdev=tpm0",
+    ]
+
+
+def _disk(
+    disk: Disk, profile: Profile, paths: InstancePaths, order: int
+) -> list[str]:
+    node = blockdev(
+        disk.id,
+        paths.directory / disk.file,
+        disk.format,
+        cache=disk.cache,
+        read_only=disk.read_only,
+    )
+    device = f"{profile.disk(disk)},drive={disk.id},id={disk.id}"
+    if disk.bus != "usb":
+        through = disk.cache in ("writethrough", "directsync")
+        if disk.bus != "nvme":
+            device += f",write-cache={'off' if through else 'on'}"
+        device += f",serial={disk.id}"
+    device += f",bootindex={order}"
+    return ["-blockdev", _json(node), "-device", device]
+
+
+def _cdrom(
+    cdrom: Cdrom, profile: Profile, paths: InstancePaths, order: int
+) -> list[str]:
+    front = f"{profile.cdrom(cdrom)},id={cdrom.id},bootindex={order}"
+    if cdrom.file is None:
+        return ["-device", front]
+    node = blockdev(
+        cdrom.id,
+        paths.directory / cdrom.file,
+        "raw",
+        cache="writeback",
+        read_only=True,
+    )
+    return ["-blockdev", _json(node), "-device", f"{front},drive={cdrom.id}"]
+
+
+def _nic(nic: Nic, profile: Profile, channels: Channels) -> list[str]:
+    if nic.backend == "user":
+        netdev = f"user,id={nic.id}"
+        for forward in nic.forwards:
+            netdev += (
+                f",hostfwd={forward.protocol}:{forward.host_address}:"
+                f"{forward.host_port}-:{forward.guest_port}"
+            )
+    elif nic.id in channels.taps:
+        netdev = f"tap,id={nic.id},fd={channels.taps[nic.id]}"
+    else:
+        netdev = f"bridge,id={nic.id},br={nic.bridge}"
+    device = f"{profile.nic(nic)},netdev={nic.id},mac={nic.mac},id={nic.id}"
+    return ["-netdev", netdev, "-device", device]
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"))

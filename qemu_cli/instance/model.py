@@ -1,0 +1,294 @@
+"""The definition of a VM: what ``instance.toml`` says, typed.
+
+Everything that RAM snapshots, migration and hot-plug need to be the same
+again is pinned here when the VM is created: the versioned machine type,
+the resolved accelerator and CPU model, the uuid, MACs, and for each device
+its id and its place.  The name is not in here: it is the directory's.
+
+A place (``slot``) is where the device sits on the guest's side:
+
+========================  ==============================================
+``rp3``                   alone behind PCIe root port rp3
+``pcie.0:05``             on the root complex, device number 5 (hex)
+``scsi0:2``               SCSI id 2 on the virtio-scsi controller
+``sata:1``                SATA port 1
+``usb:1``                 USB port 1
+``mmio``                  the next virtio-mmio transport (microvm)
+========================  ==============================================
+"""
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from qemu_cli.errors import DefinitionError
+
+FORMAT = 1
+
+Id = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9._-]*$", max_length=31)
+]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Mac = Annotated[
+    str, msgspec.Meta(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
+]
+Uuid = Annotated[
+    str, msgspec.Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+]
+Count = Annotated[int, msgspec.Meta(ge=1, le=4096)]
+
+DiskBus = Literal["virtio", "scsi", "sata", "nvme", "usb"]
+Cache = Literal["writeback", "none", "writethrough", "directsync", "unsafe"]
+ImageFormat = Literal["qcow2", "raw", "vmdk", "vdi", "vhdx", "vpc", "qed"]
+DisplayKind = Literal["none", "vnc", "gtk", "sdl", "spice-app", "curses"]
+
+
+class Part(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
+    """A table of the definition; an unknown key in it is an error."""
+
+
+class Machine(Part, frozen=True, kw_only=True):
+    """The board: what must not change below a saved state."""
+
+    type: str
+    accel: Literal["auto", "kvm", "tcg"]
+    cpu: str
+    cpus: Count
+    max_cpus: Count
+    memory_mib: Annotated[int, msgspec.Meta(ge=1, le=1 << 30)]
+    max_memory_mib: Annotated[int, msgspec.Meta(ge=1, le=1 << 30)] = 0
+    memory_slots: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
+    root_ports: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+
+
+class Firmware(Part, frozen=True, kw_only=True):
+    """What runs first.  For UEFI: the code's and the variables' files."""
+
+    kind: Literal["bios", "uefi"] = "bios"
+    code: str | None = None
+    code_format: Literal["raw", "qcow2"] = "raw"
+    secure_boot: bool = False
+
+
+class Kernel(Part, frozen=True, kw_only=True):
+    """A kernel that QEMU itself loads, past any boot loader."""
+
+    kernel: str
+    initrd: str | None = None
+    append: str | None = None
+
+
+class Disk(Part, frozen=True, kw_only=True):
+    """A disk.  ``file`` is relative to the instance's directory."""
+
+    id: Id
+    file: str
+    format: ImageFormat
+    bus: DiskBus
+    slot: str
+    cache: Cache = "writeback"
+    read_only: bool = False
+
+
+class Cdrom(Part, frozen=True, kw_only=True):
+    """A CD drive; without ``file`` it is empty."""
+
+    id: Id
+    slot: str
+    file: str | None = None
+
+
+class Forward(Part, frozen=True, kw_only=True):
+    """A port of the host that leads to a port of the guest."""
+
+    host_port: Port
+    guest_port: Port
+    host_address: str = "127.0.0.1"
+    protocol: Literal["tcp", "udp"] = "tcp"
+
+
+class Nic(Part, frozen=True, kw_only=True):
+    """A network card and what it is plugged into."""
+
+    id: Id
+    slot: str
+    mac: Mac
+    backend: Literal["user", "bridge"] = "user"
+    bridge: str | None = None
+    forwards: tuple[Forward, ...] = ()
+
+
+class Definition(Part, frozen=True, kw_only=True):
+    """One VM, as it is started."""
+
+    format: int = msgspec.field(default=FORMAT)
+    uuid: Uuid
+    created: str
+    profile: str
+    arch: str
+    machine: Machine
+    firmware: Firmware = Firmware()
+    boot: Kernel | None = None
+    disks: tuple[Disk, ...] = ()
+    cdroms: tuple[Cdrom, ...] = ()
+    nics: tuple[Nic, ...] = ()
+    display: DisplayKind = "none"
+    tpm: bool = False
+    qemu_args: tuple[str, ...] = ()
+    plugin: dict[str, dict[str, Any]] = {}
+    config: dict[str, Any] = {}
+
+    @property
+    def forwards(self) -> tuple[Forward, ...]:
+        """All forwards of all NICs."""
+        return tuple(f for nic in self.nics for f in nic.forwards)
+
+
+def load(path: Path) -> Definition:
+    """Read and check a definition.
+
+    :raise DefinitionError: it is missing, not TOML, of a newer format, or
+        says something that can't be; the message names file and key
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DefinitionError(f"{path} is missing") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DefinitionError(f"{path} can't be read: {error}") from error
+    return parse(text, source=str(path))
+
+
+def parse(text: str, *, source: str) -> Definition:
+    """Turn the text of an ``instance.toml`` into a checked definition.
+
+    :param source: what to call it in errors
+    :raise DefinitionError: see :func:`load`
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DefinitionError(
+            f"{source} is not valid TOML: {error}",
+            hint="“qemu edit” checks a change before it is saved",
+        ) from error
+    found = raw.get("format", None)
+    if isinstance(found, int) and found > FORMAT:
+        raise DefinitionError(
+            f"{source} has format {found}, this program knows {FORMAT}",
+            hint="it was written by a newer version; use that one",
+        )
+    try:
+        definition = msgspec.convert(raw, Definition)
+    except msgspec.ValidationError as error:
+        raise DefinitionError(f"{source}: {_explain(str(error))}") from error
+    for problem in inconsistencies(definition):
+        raise DefinitionError(f"{source}: {problem}")
+    return definition
+
+
+def render(definition: Definition) -> str:
+    """Write a definition as TOML, in the order of its fields."""
+    import tomlkit
+
+    plain = msgspec.to_builtins(definition)
+    plain["format"] = FORMAT
+    document = tomlkit.document()
+    document.add(tomlkit.comment("A virtual machine of qemu(1)."))
+    document.add(
+        tomlkit.comment("Change it with “qemu edit” or “qemu set”.")
+    )
+    ordered = {"format": plain.pop("format"), **plain}
+    simple = {k: v for k, v in ordered.items() if not _is_table(v)}
+    tables = {k: v for k, v in ordered.items() if _is_table(v)}
+    for key, value in (simple | tables).items():
+        document.add(key, tomlkit.item(value))
+    return tomlkit.dumps(document)
+
+
+def _is_table(value: object) -> bool:
+    if isinstance(value, (list, tuple)):
+        return bool(value) and isinstance(value[0], dict)
+    return isinstance(value, dict)
+
+
+def inconsistencies(definition: Definition) -> list[str]:
+    """Name what is well-typed but can't be: doubled ids, places, ports."""
+    problems = []
+    devices = (*definition.disks, *definition.cdroms, *definition.nics)
+    for what, values in (
+        ("id", [device.id for device in devices]),
+        ("slot", [d.slot for d in devices if d.slot != "mmio"]),
+        ("MAC", [nic.mac for nic in definition.nics]),
+    ):
+        problems += [
+            f"the {what} “{value}” is used twice" for value in _twice(values)
+        ]
+    ports = [(f.protocol, f.host_port) for f in definition.forwards]
+    problems += [
+        f"the host port {port}/{protocol} is forwarded twice"
+        for protocol, port in _twice(ports)
+    ]
+    machine = definition.machine
+    if machine.max_cpus < machine.cpus:
+        problems.append("machine.max_cpus is less than machine.cpus")
+    if machine.max_memory_mib and machine.max_memory_mib < machine.memory_mib:
+        problems.append("machine.max_memory_mib is less than memory_mib")
+    if definition.firmware.kind == "uefi" and not definition.firmware.code:
+        problems.append("firmware.code is missing: UEFI needs its code file")
+    problems += [
+        f"the NIC {nic.id} has backend bridge but names no bridge"
+        for nic in definition.nics
+        if nic.backend == "bridge" and not nic.bridge
+    ]
+    return problems
+
+
+def _twice(values: list[Any]) -> list[Any]:
+    return sorted({value for value in values if values.count(value) > 1})
+
+
+def _explain(message: str) -> str:
+    """Turn msgspec's words into ours, with the nearest known key."""
+    place = ""
+    if match := re.search(r" - at `\$\.?(.*)`$", message):
+        place = match[1]
+        message = message[: match.start()]
+    if match := re.search(r"contains unknown field `(.+)`", message):
+        key = match[1]
+        known = known_keys(place)
+        near = difflib.get_close_matches(key, known, n=1)
+        where = f"in [{place}] " if place else ""
+        nearest = f"; did you mean “{near[0]}”?" if near else ""
+        return f"unknown key “{key}” {where}{nearest}".strip()
+    if match := re.search(r"missing required field `(.+)`", message):
+        return f"“{'.'.join(filter(None, (place, match[1])))}” is missing"
+    return f"“{place}”: {message[0].lower()}{message[1:]}" if place else (
+        message
+    )
+
+
+def known_keys(place: str) -> list[str]:
+    """Return the keys of a table, as in ``machine`` or ``nics[0]``."""
+    tables: dict[str, type[Part]] = {
+        "": Definition,
+        "machine": Machine,
+        "firmware": Firmware,
+        "boot": Kernel,
+        "disks": Disk,
+        "cdroms": Cdrom,
+        "nics": Nic,
+        "nics.forwards": Forward,
+    }
+    part = tables.get(re.sub(r"\[[^]]*\]", "", place))
+    return list(part.__struct_fields__) if part else []

@@ -1,0 +1,252 @@
+"""A VM and its state, derived at each look and never stored.
+
+The state comes from three things: QEMU's pid file, which QEMU removes
+when it ends in an orderly way; the process, which is ours only if its
+command line names that pid file; and its monitor, whose other end must be
+that process.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from qemu_cli.errors import QemuCliError
+from qemu_cli.instance import recorder
+from qemu_cli.paths import InstancePaths, Paths
+from qemu_cli.proc import Process, ProcFS
+from qemu_cli.qmp.address import Monitors
+from qemu_cli.qmp.probe import Answer, Target
+
+if TYPE_CHECKING:
+    from qemu_cli.instance.model import Definition
+
+#: All states that a VM can be in.
+STATES = (
+    "stopped",
+    "starting",
+    "running",
+    "paused",
+    "busy",
+    "unresponsive",
+    "crashed",
+    "broken",
+)
+
+#: QEMU's run states (QAPI RunState) in which the guest's CPUs are to run
+#: again without anybody's doing.
+_BUSY_RUN_STATES = frozenset(
+    {"inmigrate", "finish-migrate", "restore-vm", "save-vm", "colo"}
+)
+
+#: States in which there is a QEMU process.
+ALIVE = frozenset({"starting", "running", "paused", "busy", "unresponsive"})
+
+_EMULATOR = re.compile(r"qemu-system-.*|qemu-kvm|kvm")
+
+Probe = Callable[[Sequence[Target]], list[Answer]]
+
+
+class VM(NamedTuple):
+    """One VM, as it was when it was looked at.
+
+    :param state: one of :data:`STATES`
+    :param reason: why it is in that state, in a few words, or ``""``
+    :param run_state: QEMU's own word (QAPI RunState), when it answered
+    :param reach: what the probe found of its monitor, see
+        :class:`~qemu_cli.qmp.probe.Answer`; ``none`` without a process
+    """
+
+    name: str
+    paths: InstancePaths
+    state: str
+    reason: str = ""
+    process: Process | None = None
+    run_state: str | None = None
+    reach: str = "none"
+    version: tuple[int, int, int] | None = None
+    origin: str = "ours"
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a QEMU process."""
+        return self.process is not None
+
+    @property
+    def monitors(self) -> Monitors:
+        """Where its monitors are, and who must answer there."""
+        paths = self.paths
+        return Monitors(
+            control=str(paths.control_socket),
+            probe=str(paths.probe_socket),
+            followers=tuple(str(path) for path in paths.follower_sockets),
+            agent=str(paths.agent_socket),
+            lock=str(paths.monitor_lock),
+            pid=self.process.pid if self.process else None,
+        )
+
+    @property
+    def definition(self) -> "Definition":
+        """What it is made of, read now.
+
+        :raise DefinitionError: it can't be understood
+        """
+        from qemu_cli.instance import model
+
+        return model.load(self.paths.definition)
+
+
+def names(paths: Paths) -> list[str]:
+    """Return the names of all instances, sorted.
+
+    A running VM whose directory was removed is found by its sockets.
+    """
+    found = _entries(paths.instances)
+    for name in _entries(paths.runtime) - found:
+        if (paths.runtime / name / "probe.sock").exists():
+            found.add(name)
+    return sorted(found)
+
+
+def _entries(directory: Path) -> set[str]:
+    try:
+        with os.scandir(directory) as entries:
+            return {
+                entry.name
+                for entry in entries
+                if not entry.name.startswith(".") and entry.is_dir()
+            }
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except OSError as error:
+        raise QemuCliError(
+            f"{directory} can't be read: {error.strerror}",
+            hint="“qemu doctor” looks at permissions",
+        ) from error
+
+
+def look(
+    paths: Paths, wanted: Iterable[str], procfs: ProcFS, probe: Probe
+) -> list[VM]:
+    """Look at instances: their files, processes and monitors.
+
+    All monitors are asked at once, and none that is held by another
+    client or whose process is stopped.
+
+    :param wanted: names of instances that exist
+    :param probe: asks monitors, as ``Sessions.probe`` does
+    """
+    vms = [_glance(paths.instance(name), procfs) for name in wanted]
+    asked: dict[int, Target] = {}
+    for index, vm in enumerate(vms):
+        if vm.process is None or vm.state == "unresponsive":
+            continue
+        monitor = _free_monitor(vm, procfs)
+        if monitor is None:
+            vms[index] = vm._replace(
+                state="busy", reason="all its monitors are in use", reach="busy"
+            )
+        else:
+            asked[index] = Target(monitor, vm.process.pid)
+    answers = probe(list(asked.values())) if asked else []
+    for index, answer in zip(asked, answers, strict=True):
+        vms[index] = _judge(vms[index], answer)
+    return vms
+
+
+def _glance(paths: InstancePaths, procfs: ProcFS) -> VM:
+    """What files and /proc say, without talking."""
+    pid, has_pid_file = read_pid(paths.pid_file)
+    process = procfs.process(pid) if pid else None
+    if process and str(paths.pid_file) not in process.argv:
+        process = None  # the pid has been used again
+    vm = VM(paths.name, paths, "running", process=process)
+    if process is None:
+        if not paths.definition.exists():
+            return _without_definition(vm, procfs)
+        if has_pid_file:
+            return vm._replace(state="crashed", reason=_last_words(vm, procfs))
+        return vm._replace(
+            state="stopped", reason=recorder.last_cause(paths.events_out)
+        )
+    if process.stopped:
+        return vm._replace(
+            state="unresponsive",
+            reason="QEMU is stopped by a signal (SIGSTOP)",
+            reach="stopped",
+        )
+    return vm
+
+
+def _without_definition(vm: VM, procfs: ProcFS) -> VM:
+    # A QEMU whose directory was removed lost its pid file with it.
+    mine = str(vm.paths.pid_file)
+    if vm.paths.probe_socket.exists():
+        for process in procfs.processes(_EMULATOR):
+            if mine in process.argv:
+                return vm._replace(
+                    process=process,
+                    state="running",
+                    reason="its directory is gone",
+                )
+    return vm._replace(
+        state="broken", reason=f"{vm.paths.definition} is missing"
+    )
+
+
+def _last_words(vm: VM, procfs: ProcFS) -> str:
+    try:
+        started = vm.paths.pid_file.stat().st_mtime
+    except OSError:
+        return ""
+    if started < procfs.boot_time_s():
+        return "the host went down"
+    return "QEMU was killed or died"
+
+
+def _free_monitor(vm: VM, procfs: ProcFS) -> str | None:
+    assert vm.process is not None  # noqa: S101
+    monitors = vm.monitors
+    for monitor in (monitors.probe, *monitors.followers):
+        if monitor is not None:
+            served, waiting = procfs.monitor_use(vm.process.pid, monitor)
+            if not served and not waiting:
+                return monitor
+    return None
+
+
+def _judge(vm: VM, answer: Answer) -> VM:
+    vm = vm._replace(
+        reach=answer.reach, version=answer.version, run_state=answer.run_state
+    )
+    if answer.reach == "free":
+        run_state = answer.run_state
+        if run_state == "running":
+            return vm
+        if run_state in _BUSY_RUN_STATES:
+            return vm._replace(state="busy", reason=run_state or "")
+        # “paused” says it all; “prelaunch” or “io-error” says more.
+        reason = "" if run_state == "paused" else run_state or ""
+        return vm._replace(state="paused", reason=reason)
+    if vm.paths.journal.exists() and answer.reach in ("stuck", "gone", "busy"):
+        return vm._replace(state="starting", reason="not ready yet")
+    if answer.reach == "busy":
+        return vm._replace(state="busy", reason=answer.detail)
+    reason = answer.detail
+    if answer.reach == "gone":
+        reason = "QEMU runs, but its sockets are gone"
+    return vm._replace(state="unresponsive", reason=reason)
+
+
+def read_pid(path: Path) -> tuple[int | None, bool]:
+    """Read a pid file.
+
+    :return: the pid, or None; and whether the file exists
+    """
+    try:
+        text = path.read_bytes()
+    except OSError:
+        return None, False
+    digits = text.strip()
+    return (int(digits) if digits.isdigit() else None), True

@@ -1,0 +1,1 @@
+"""Machine recipes: what a machine type needs to be a usable VM."""

@@ -1,0 +1,77 @@
+"""The board that starts fastest and can do least."""
+
+from collections.abc import Sequence
+
+from qemu_cli.errors import UsageError
+from qemu_cli.instance.model import Cdrom, Definition, Disk, Nic
+from qemu_cli.profiles.base import Profile
+
+#: virtio-mmio transports of a microvm with its second I/O APIC.
+_TRANSPORTS = 24
+_OWN_DEVICES = 3  # serial, random numbers, balloon
+
+
+class Microvm(Profile):
+    """Minimal x86 board: virtio-mmio only, direct kernel boot, no hot-plug."""
+
+    name = "microvm"
+    arches = frozenset({"x86_64", "i386"})
+    machine = "microvm"
+    firmwares = ("bios",)
+    disk_buses = ("virtio", "scsi")
+    cdrom_bus = "scsi"
+    hotplug = False
+    console = "ttyS0"
+
+    def machine_options(self, definition: Definition) -> list[str]:
+        return ["pcie=off", "rtc=on", "dump-guest-core=off"]
+
+    def slots(self, buses: Sequence[str]) -> list[str]:
+        places = []
+        scsi = 0
+        for bus in buses:
+            if bus == "scsi":
+                places.append(f"scsi0:{scsi}")
+                scsi += 1
+            elif bus in ("virtio", "nic"):
+                places.append("mmio")
+            else:
+                self.check_bus(bus)
+        if len(places) > _TRANSPORTS - _OWN_DEVICES:
+            raise UsageError("too many disks and NICs: the board has no room")
+        return places
+
+    def root_ports(self, slots: Sequence[str]) -> int:
+        return 0
+
+    def controllers(self, definition: Definition) -> list[str]:
+        devices = [
+            "virtio-serial-device,id=vserial0",
+            "virtio-rng-device,rng=rng0,id=random0",
+            "virtio-balloon-device,id=balloon0",
+        ]
+        if any(
+            device.slot.startswith("scsi0:")
+            for device in (*definition.disks, *definition.cdroms)
+        ):
+            devices.append("virtio-scsi-device,id=scsi0")
+        return devices
+
+    def disk(self, disk: Disk) -> str:
+        if disk.bus == "scsi":
+            unit = disk.slot.partition(":")[2]
+            return f"scsi-hd,bus=scsi0.0,scsi-id={unit}"
+        return "virtio-blk-device"
+
+    def cdrom(self, cdrom: Cdrom) -> str:
+        unit = cdrom.slot.partition(":")[2]
+        return f"scsi-cd,bus=scsi0.0,scsi-id={unit}"
+
+    def nic(self, nic: Nic) -> str:
+        return "virtio-net-device"
+
+    def display(self) -> list[str]:
+        raise UsageError("a microvm has no screen: use --display none")
+
+    def tpm(self) -> str:
+        raise UsageError("a microvm has no TPM")
