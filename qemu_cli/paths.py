@@ -72,6 +72,15 @@ class Paths:
         """What ``list`` shows of definitions, so as not to parse them."""
         return self.cache / "definitions.json"
 
+    @property
+    def accelerator_cache(self) -> Path:
+        """What the accelerator self-test found out."""
+        return self.cache / "accelerator.json"
+
+    def binary_facts(self, key: int) -> Path:
+        """What one QEMU binary can do; ``key`` is 32 bits of its path."""
+        return self.cache / "binaries" / f"{key:08x}.json"
+
     def instance(self, name: str) -> "InstancePaths":
         """The files of one instance; nothing is created or looked at."""
         runtime = self.runtime / name
