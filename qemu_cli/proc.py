@@ -1,0 +1,309 @@
+"""The only reader of /proc and of sock_diag.
+
+Pids are reused, so a process is a pid *and* its start time
+(:class:`Process`), and a signal goes through a pidfd.
+The formats are those of proc(5), unix(7) and sock_diag(7).
+"""
+
+# ruff: noqa: PTH115, PTH119
+# A Path for each of some hundred processes costs more than the look itself.
+
+import os
+import re
+import select
+import signal
+import socket
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+from qemu_cli.errors import NotFoundError, StateError
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+class Process(NamedTuple):
+    """A process, as it was when it was looked at."""
+
+    pid: int
+    start_time: int  # clock ticks since boot, field 22 of stat
+    state: str  # one letter of proc(5): R S D T t …
+    argv: tuple[str, ...]
+
+    @property
+    def stopped(self) -> bool:
+        """SIGSTOP or a debugger holds it: it answers nobody."""
+        return self.state in "Tt"
+
+
+class UnixSocket(NamedTuple):
+    """A line of /proc/PID/net/unix that has a name."""
+
+    inode: int
+    state: int  # see CONNECTED and WAITING
+    listening: bool
+    path: str  # as it was bound: perhaps relative; @ is abstract
+
+
+#: States of the server's end of a connection: accepted, or in the queue.
+CONNECTED = 3
+WAITING = 2
+
+_LISTENING = 0x10000  # the flag __SO_ACCEPTCON
+
+
+class ProcFS:
+    """One look at the host.
+
+    Socket tables are read once for each network namespace and kept:
+    make a new object for a new look.
+
+    :param root: the mount point of procfs
+    """
+
+    def __init__(self, root: Path = Path("/proc")) -> None:
+        self._root = str(root)
+        self._sockets: dict[str, dict[str, list[UnixSocket]]] = {}
+
+    def process(self, pid: int) -> Process | None:
+        """Look at one process.
+
+        :return: None if there is none, or it is a zombie: it has ended
+        """
+        stat = self._stat(pid)
+        if stat is None or stat[0] in "ZX":
+            return None
+        try:
+            argv = self._read(pid, "cmdline")
+        except OSError:
+            return None
+        return Process(pid, int(stat[19]), stat[0], _words(argv))
+
+    def processes(self, pattern: re.Pattern[str]) -> list[Process]:
+        """Find processes by the name of their program.
+
+        :param pattern: must match the whole base name of argv[0] or,
+            where we may see it, of the executable
+        """
+        found = []
+        for entry in os.scandir(self._root):
+            if not entry.name.isdecimal():
+                continue
+            pid = int(entry.name)
+            try:
+                argv0 = self._read(pid, "cmdline").split(b"\0", 1)[0]
+            except OSError:
+                continue
+            # Kernel threads have no argv.
+            if argv0 and (
+                pattern.fullmatch(os.path.basename(os.fsdecode(argv0)))
+                or pattern.fullmatch(self._executable_name(pid))
+            ):
+                process = self.process(pid)
+                if process:
+                    found.append(process)
+        return sorted(found)
+
+    def boot_time_s(self) -> float:
+        """When the host started, in seconds since the epoch."""
+        stat = Path(self._root, "stat").read_text()
+        return float(stat.split("btime ", 1)[1].split(None, 1)[0])
+
+    def uptime_s(self, process: Process) -> float:
+        """How long the process has been running."""
+        host_s = float(Path(self._root, "uptime").read_text().split()[0])
+        return max(0.0, host_s - process.start_time / _TICKS_PER_S)
+
+    def cpu_s(self, process: Process) -> float:
+        """CPU time of all its threads, user and system.
+
+        :raise NotFoundError: it has ended
+        """
+        stat = self._stat(process.pid)
+        if stat is None or int(stat[19]) != process.start_time:
+            raise NotFoundError(f"process {process.pid} has ended")
+        return (int(stat[11]) + int(stat[12])) / _TICKS_PER_S
+
+    def unix_sockets(self, pid: int) -> list[UnixSocket]:
+        """All named sockets in the network namespace of a process.
+
+        Empty when the process has ended or may not be looked at.
+        """
+        table = self._socket_table(pid)
+        return [one for sockets in table.values() for one in sockets]
+
+    def monitor_use(self, pid: int, path: str) -> tuple[bool, int]:
+        """Tell without connecting who is at a listening socket.
+
+        :param pid: a process in the socket's network namespace
+        :param path: as it was bound
+        :return: whether a client is served, and how many wait.  A client
+            that waited and gave up counts until the server gets to it.
+        """
+        sockets = self._socket_table(pid).get(path, ())
+        waiting = sum(one.state == WAITING for one in sockets)
+        return any(
+            one.state == CONNECTED and not one.listening for one in sockets
+        ), waiting
+
+    def holder(self, path: str) -> Process | None:
+        """Find the client that a listening socket serves.
+
+        :return: None when nobody is served, or it is another user's
+        """
+        self._sockets.clear()
+        for one in self._socket_table(os.getpid()).get(path, ()):
+            if one.state == CONNECTED and not one.listening:
+                peer = peer_inode(one.inode)
+                if peer and (owner := self._owner(peer)):
+                    return owner
+        return None
+
+    def open_pidfd(self, process: Process) -> int:
+        """Open a pidfd (pidfd_open(2)) of exactly this process.
+
+        :raise NotFoundError: it has ended; the pid may be another's now
+        """
+        gone = NotFoundError(f"process {process.pid} has ended")
+        try:
+            pidfd = os.pidfd_open(process.pid)
+        except ProcessLookupError:
+            raise gone from None
+        # Looked at after the pidfd is ours: the pid can't change any more.
+        now = self.process(process.pid)
+        if now is None or now.start_time != process.start_time:
+            os.close(pidfd)
+            raise gone
+        return pidfd
+
+    def _read(self, pid: int, name: str) -> bytes:
+        fd = os.open(f"{self._root}/{pid}/{name}", os.O_RDONLY)
+        try:
+            parts = []
+            while part := os.read(fd, 1 << 16):
+                parts.append(part)
+            return b"".join(parts)
+        finally:
+            os.close(fd)
+
+    def _stat(self, pid: int) -> list[str] | None:
+        """The fields from the third (state) on."""
+        try:
+            stat = self._read(pid, "stat")
+        except OSError:
+            return None
+        # The name in parentheses may hold spaces and parentheses.
+        return stat[stat.rindex(b")") + 2 :].decode().split()
+
+    def _executable_name(self, pid: int) -> str:
+        try:
+            exe = os.readlink(f"{self._root}/{pid}/exe")
+        except OSError:
+            return ""
+        return os.path.basename(exe.removesuffix(" (deleted)"))
+
+    def _socket_table(self, pid: int) -> dict[str, list[UnixSocket]]:
+        try:
+            namespace = os.readlink(f"{self._root}/{pid}/ns/net")
+        except OSError:
+            namespace = str(pid)  # another user's: we may not see which
+        if namespace not in self._sockets:
+            try:
+                text = self._read(pid, "net/unix")
+            except OSError:
+                text = b""
+            self._sockets[namespace] = _socket_table(os.fsdecode(text))
+        return self._sockets[namespace]
+
+    def _owner(self, inode: int) -> Process | None:
+        wanted = f"socket:[{inode}]"
+        for entry in os.scandir(self._root):
+            if not entry.name.isdecimal():
+                continue
+            try:
+                for fd in os.scandir(f"{entry.path}/fd"):
+                    if os.readlink(fd.path) == wanted:
+                        return self.process(int(entry.name))
+            except OSError:
+                continue  # it has ended, or is another user's
+        return None
+
+
+def wait_exit(pidfd: int, timeout_s: float | None = None) -> bool:
+    """Wait until a process has ended; false: it still runs."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(None if timeout_s is None else timeout_s * 1000))
+
+
+def send_signal(pidfd: int, number: signal.Signals) -> None:
+    """Signal exactly the process that the pidfd stands for.
+
+    :raise NotFoundError: it has ended
+    :raise StateError: it is another user's
+    """
+    try:
+        signal.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        raise NotFoundError("the process has ended") from None
+    except PermissionError:
+        raise StateError(
+            f"{number.name} is not permitted: another user's process"
+        ) from None
+
+
+def peer_inode(inode: int) -> int | None:
+    """Ask the kernel for the other end of a connected unix socket.
+
+    :param inode: of one end, from /proc/PID/net/unix
+    :return: the inode of the other end; None when it is closed
+    """
+    # struct nlmsghdr, then struct unix_diag_req (linux/unix_diag.h)
+    request = struct.pack(
+        "=BBHIIIII", socket.AF_UNIX, 0, 0, 0xFFFFFFFF, inode,
+        _SHOW_PEER, 0xFFFFFFFF, 0xFFFFFFFF,
+    )  # fmt: skip
+    header = struct.pack(
+        "=IHHII", 16 + len(request), _BY_FAMILY, _REQUEST, 1, 0
+    )
+    family = _NETLINK_SOCK_DIAG
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, family) as kernel:
+        kernel.send(header + request)
+        reply = kernel.recv(4096)
+    kind = struct.unpack_from("=H", reply, 4)[0]
+    if kind != _BY_FAMILY:
+        return None  # NLMSG_ERROR: no such socket any more
+    at = 16 + 16  # behind nlmsghdr and struct unix_diag_msg
+    while at + 4 <= len(reply):
+        length, attribute = struct.unpack_from("=HH", reply, at)
+        if attribute == _PEER_ATTRIBUTE:
+            peer: int = struct.unpack_from("=I", reply, at + 4)[0]
+            return peer
+        at += (length + 3) & ~3
+    return None
+
+
+_NETLINK_SOCK_DIAG = 4
+_BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
+_REQUEST = 1  # NLM_F_REQUEST
+_SHOW_PEER = 4  # UDIAG_SHOW_PEER
+_PEER_ATTRIBUTE = 2  # UNIX_DIAG_PEER
+
+
+def _words(cmdline: bytes) -> tuple[str, ...]:
+    # Each word ends with a NUL, so the last piece is no word.
+    return tuple(os.fsdecode(word) for word in cmdline.split(b"\0")[:-1])
+
+
+def _socket_table(text: str) -> dict[str, list[UnixSocket]]:
+    """Parse net/unix: Num RefCount Protocol Flags Type St Inode Path."""
+    table: dict[str, list[UnixSocket]] = {}
+    for line in text.splitlines()[1:]:
+        fields = line.split(maxsplit=7)
+        if len(fields) < 8 or not fields[6].isdecimal():
+            continue  # no name; or a name with a newline in it
+        flags, state, path = int(fields[3], 16), int(fields[5]), fields[7]
+        table.setdefault(path, []).append(
+            UnixSocket(int(fields[6]), state, bool(flags & _LISTENING), path)
+        )
+    return table

@@ -1,0 +1,199 @@
+"""Ask many monitors at once whether they answer, and in which run state.
+
+One question costs 0.1 ms of CPU: greeting, ``qmp_capabilities`` and
+``query-status`` (docs/interop/qmp-spec, qapi/run-state.json) over plain
+sockets and one selector.  ``qemu list`` pays for importing this module at
+each run, so it has nothing but sockets, selectors and json.
+
+What a monitor says is not trusted: whoever sends more than
+:data:`ANSWER_MAX` bytes, or no JSON, is ``garbage``.
+"""
+
+import errno
+import json
+import selectors
+import socket
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from qemu_cli.qmp.address import parse, peer_pid
+
+if TYPE_CHECKING:
+    from qemu_cli.qmp.trace import Trace
+
+#: The greeting and two replies have 300 bytes; events may come between.
+ANSWER_MAX = 1 << 20
+
+_REACH = {
+    errno.EAGAIN: "busy",
+    errno.ENOENT: "gone",
+    errno.ECONNREFUSED: "gone",
+    errno.ECONNRESET: "gone",
+    errno.EPIPE: "gone",
+}
+
+# Both at once: QEMU takes them in order, and a round trip is saved.
+_QUESTION = (
+    b'{"execute":"qmp_capabilities","id":1}\n'
+    b'{"execute":"query-status","id":2}\n'
+)
+
+
+class Target(NamedTuple):
+    """Who is asked."""
+
+    address: str
+    pid: int | None = None  # the process that must answer, if known
+    sock: socket.socket | None = None  # connected already; closed by us
+
+
+class Answer(NamedTuple):
+    """What was found; ``reach`` says how far the talk came.
+
+    ========  =========================================================
+    free      it answered; ``run_state`` and ``version`` are set
+    busy      another client holds the monitor, or its queue is full
+    stuck     it greeted, but QEMU's main loop is silent
+    gone      nobody listens, or it ended before it answered
+    stranger  another process than the expected one answers
+    denied    we may not connect
+    garbage   what answers does not speak QMP
+    ========  =========================================================
+    """
+
+    reach: str
+    run_state: str | None = None
+    version: tuple[int, int, int] | None = None
+    detail: str = ""
+
+
+def probe(
+    targets: Sequence[Target],
+    timeout_s: float = 1.0,
+    trace: "Trace | None" = None,
+) -> list[Answer]:
+    """Ask all targets at once; what a target does raises nothing.
+
+    :param timeout_s: for all of them together
+    :return: one answer a target, in the same order
+    """
+    deadline = time.monotonic() + timeout_s
+    talks = [_Talk(target, trace) for target in targets]
+    try:
+        with selectors.DefaultSelector() as selector:
+            for talk in talks:
+                if talk.connect():
+                    selector.register(talk.sock, selectors.EVENT_READ, talk)
+            while selector.get_map():
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    break
+                for key, _ in selector.select(left_s):
+                    if not key.data.read():
+                        selector.unregister(key.fileobj)
+                        key.data.sock.close()
+        return [talk.answer or talk.silence() for talk in talks]
+    finally:
+        for talk in talks:
+            talk.sock.close()
+
+
+class _Talk:
+    """One target's connection, and how far it has come."""
+
+    def __init__(self, target: Target, trace: "Trace | None") -> None:
+        self._target = target
+        self._trace = trace
+        self._connected = target.sock is not None
+        self._family, self._address = parse(target.address)
+        self.sock = target.sock or socket.socket(self._family)
+        self.sock.setblocking(False)
+        self.answer: Answer | None = None
+        self._version: tuple[int, int, int] | None = None
+        self._rest = b""
+        self._size = 0
+
+    def connect(self) -> bool:
+        """Connect; false: there is an answer already."""
+        try:
+            if not self._connected:
+                self.sock.connect(self._address)
+        except OSError as error:
+            # TCP: refused or not, the socket becomes readable.
+            if error.errno == errno.EINPROGRESS:
+                return True
+            return self._failed(error)
+        pid = self._target.pid
+        if pid is not None and self._family == socket.AF_UNIX:
+            peer = peer_pid(self.sock)
+            if peer != pid:
+                return self._end("stranger", f"pid {peer} listens there")
+        return True
+
+    def read(self) -> bool:
+        """Take what has come; false: the talk is over."""
+        try:
+            data = self.sock.recv(65536)
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            return self._failed(error)
+        if not data:
+            return self._end("gone", "it closed the connection")
+        self._size += len(data)
+        if self._size > ANSWER_MAX:
+            return self._end("garbage", "it talks without end")
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return all(self._heard(line) for line in lines if line.strip())
+
+    def silence(self) -> Answer:
+        """Say what it means that the time is over."""
+        if self._version is not None:
+            return Answer("stuck", None, self._version, "greets, then silent")
+        try:
+            self.sock.getpeername()
+        except OSError:
+            return Answer("gone", detail="it can't be reached")
+        if self._rest:
+            return Answer("garbage", detail="its greeting is cut off")
+        return Answer("busy", detail="no greeting: another client is served")
+
+    def _heard(self, line: bytes) -> bool:
+        if self._trace:
+            self._trace.received(self._target.address, line)
+        try:
+            message = json.loads(line)
+            if self._version is None:
+                # TypeError, KeyError: JSON, but no greeting.
+                qemu = message["QMP"]["version"]["qemu"]
+                self._version = (qemu["major"], qemu["minor"], qemu["micro"])
+                return self._ask()
+            if message.get("id") != 2:
+                return True
+            self.answer = Answer(
+                "free", message["return"]["status"], self._version
+            )
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return self._end("garbage", f"it said {line[:60]!r}")
+        except RecursionError:
+            return self._end("garbage", "its message is nested too deeply")
+        return False
+
+    def _ask(self) -> bool:
+        if self._trace:
+            for line in _QUESTION.splitlines():
+                self._trace.sent(self._target.address, line)
+        try:
+            self.sock.send(_QUESTION)
+        except OSError as error:
+            return self._failed(error)
+        return True
+
+    def _failed(self, error: OSError) -> bool:
+        reach = _REACH.get(error.errno or 0, "denied")
+        return self._end(reach, error.strerror or str(error))
+
+    def _end(self, reach: str, detail: str) -> bool:
+        self.answer = Answer(reach, None, self._version, detail)
+        return False

@@ -1,0 +1,400 @@
+"""Talk to a running QEMU.  The only importer of ``qemu.qmp``.
+
+A QMP socket serves one client at a time; a second one hangs without a
+greeting.  So nobody keeps a monitor for longer than it needs it::
+
+    async with sessions.open(vm.monitors) as session:
+        await session.execute("stop")            # one exchange
+
+        async with session.exchange():           # several in one
+            await session.execute("getfd", {"fdname": "f"}, fd=fd)
+            await session.execute("migrate", {"uri": "fd:f"})
+
+        async with session.listen("SHUTDOWN") as events:  # first listen
+            await session.execute("system_powerdown")     # then ask
+            await events.get(timeout_s=60)
+
+An exchange takes the lock, connects, and leaves.  What waits (events,
+jobs) uses a follower monitor and holds up nobody.  A VM that somebody
+else started has one monitor: waiting holds that.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from qemu.qmp import (
+    ConnectError,
+    EventListener,
+    ExecuteError,
+    Message,
+    QMPClient,
+    QMPError,
+    Runstate,
+)
+
+from qemu_cli.errors import (
+    ConnectionLostError,
+    QemuCliError,
+    RefusedError,
+    StateError,
+    TimedOutError,
+)
+from qemu_cli.qmp import hmp, jobs, lock
+from qemu_cli.qmp.address import Monitors
+from qemu_cli.qmp.connect import busy, check_running, connect, is_free
+from qemu_cli.qmp.trace import Trace
+
+if TYPE_CHECKING:
+    from qemu_cli.qmp.sessions import Sessions
+
+#: Most commands answer in a millisecond; a main loop that is busy with
+#: storage can need seconds.
+REPLY_TIMEOUT_S = 60.0
+
+#: The longest message; a query of 500 block nodes has some megabytes.
+MESSAGE_MAX = 64 << 20
+
+
+class Event(NamedTuple):
+    """What QEMU told without being asked (qmp-spec, "Events")."""
+
+    name: str
+    data: Mapping[str, Any]
+    time_s: float  # seconds since the epoch, by QEMU's clock
+
+
+class Session:
+    """The conversation of one command with one QEMU."""
+
+    def __init__(
+        self,
+        sessions: "Sessions",
+        monitors: Monitors,
+        role: str,
+        wait_s: float,
+    ) -> None:
+        self._sessions = sessions
+        self._monitors = monitors
+        self._wait_s = wait_s
+        self._control = _Shared(self._open_control)
+        self._follower = _Shared(self._open_follower)
+        if not monitors.followers:
+            self._follower = self._control
+        elif role == "follower":
+            self._control = self._follower
+
+    @asynccontextmanager
+    async def exchange(self) -> AsyncIterator[None]:
+        """Keep the monitor for several commands; nests.
+
+        :raise BusyError: another command, or a stranger, holds it
+        :raise StateError: QEMU is not there, or is stopped
+        :raise TimedOutError: QEMU greets, and is silent then
+        """
+        async with self._control.use():
+            yield
+
+    async def execute(
+        self,
+        command: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = REPLY_TIMEOUT_S,
+        fd: int | None = None,
+    ) -> Any:
+        """Send a command and wait for its reply.
+
+        :param timeout_s: for the reply; None waits for ever
+        :param fd: a file descriptor that goes with it (SCM_RIGHTS), for
+            ``getfd`` and ``add-fd``
+        :return: the reply's ``return``
+        :raise RefusedError: QEMU answered with an error
+        :raise ConnectionLostError: QEMU ended before it answered
+        :raise TimedOutError: no reply in time; it may come true yet
+        """
+        async with self._control.use() as link:
+            return await link.execute(command, arguments, timeout_s, fd)
+
+    async def human(self, command_line: str) -> str:
+        """Execute a command of the human monitor.
+
+        :return: the text that it prints
+        :raise RefusedError: the text is an error message
+        """
+        arguments = {"command-line": command_line}
+        text = await self.execute("human-monitor-command", arguments)
+        return hmp.checked(command_line, text)
+
+    @asynccontextmanager
+    async def listen(self, *names: str) -> AsyncIterator["Listener"]:
+        """Hear events from now on: enter this before the command.
+
+        :param names: of the events; none means all
+        :raise BusyError: every monitor is held
+        """
+        async with self._follower.use() as link:
+            heard = _Heard(names)
+            with link.client.listen(heard):
+                yield Listener(link, heard)
+
+    async def wait_event(
+        self, *names: str, timeout_s: float | None = None
+    ) -> Event:
+        """Wait for the next event of these names."""
+        async with self.listen(*names) as listener:
+            return await listener.get(timeout_s)
+
+    async def run_job(
+        self,
+        command: str,
+        arguments: Mapping[str, Any],
+        *,
+        progress: "Callable[[jobs.Progress], object] | None" = None,
+        until: jobs.Until = "concluded",
+    ) -> str:
+        """Start a job and wait; see :func:`qemu_cli.qmp.jobs.run_job`."""
+        return await jobs.run_job(
+            self, command, arguments, progress=progress, until=until
+        )
+
+    @asynccontextmanager
+    async def _open_control(self) -> AsyncIterator["_Link"]:
+        monitors = self._monitors
+        if monitors.control is None:
+            raise StateError(
+                "the VM has no monitor that we could use",
+                hint="QEMU needs '-qmp unix:PATH,server=on,wait=off'",
+            )
+        # First, so that a stopped QEMU is named, not the one it keeps.
+        check_running(monitors.pid)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._wait_s
+        async with contextlib.AsyncExitStack() as stack:
+            if monitors.lock is not None:
+                await stack.enter_async_context(
+                    lock.locked(monitors.lock, self._sessions.who, deadline)
+                )
+            link = await self._connect(
+                monitors.control, max(0.0, deadline - loop.time())
+            )
+            stack.push_async_callback(link.close)
+            yield link
+
+    @asynccontextmanager
+    async def _open_follower(self) -> AsyncIterator["_Link"]:
+        monitors = self._monitors
+        check_running(monitors.pid)
+        for address in monitors.followers:
+            if is_free(address, monitors.pid):
+                link = await self._connect(address, 0.0)
+                try:
+                    yield link
+                finally:
+                    await link.close()
+                return
+        if self._control is self._follower:
+            raise busy(monitors.followers[0])
+        # Better to hold up other commands than to fail.
+        async with self._control.use() as link:
+            yield link
+
+    async def _connect(self, address: str, wait_s: float) -> "_Link":
+        timeout_s = self._sessions.connect_timeout_s
+        sock = await connect(
+            address, self._monitors.pid, wait_s=wait_s, timeout_s=timeout_s
+        )
+        client = _Client(address, self._sessions.trace)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await client.connect(sock)
+        except TimeoutError:
+            if client.greeting is None:
+                raise busy(address) from None
+            raise TimedOutError(
+                f"QEMU's main loop does not answer at {address}",
+                hint="it may be busy with storage; try again",
+            ) from None
+        except ConnectError as error:
+            raise _explained(error, address) from None
+        finally:
+            if client.runstate != Runstate.RUNNING:
+                sock.close()
+        return _Link(client, address)
+
+
+class Listener:
+    """Hears events; made by :meth:`Session.listen`."""
+
+    def __init__(self, link: "_Link", heard: "_Heard") -> None:
+        self._link = link
+        self._heard = heard
+
+    async def get(self, timeout_s: float | None = None) -> Event:
+        """Wait for the next event.
+
+        :param timeout_s: None waits for ever
+        :raise TimedOutError: none came in time
+        :raise ConnectionLostError: QEMU ended; everything that it said
+            before was returned first
+        """
+        queue = self._heard.queue
+        if queue.empty():
+            arrived = asyncio.ensure_future(queue.get())
+            await self._link.until(arrived, timeout_s)
+            return _event(arrived.result())
+        return _event(queue.get_nowait())
+
+    async def execute(
+        self,
+        command: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = REPLY_TIMEOUT_S,
+    ) -> Any:
+        """Ask something on the monitor that listens, without the lock."""
+        return await self._link.execute(command, arguments, timeout_s, None)
+
+
+class _Link:
+    """One connection to one monitor."""
+
+    def __init__(self, client: "_Client", address: str) -> None:
+        self.client = client
+        self._address = address
+        self._gone = asyncio.create_task(self._until_gone())
+
+    async def execute(
+        self,
+        command: str,
+        arguments: Mapping[str, Any] | None,
+        timeout_s: float | None,
+        fd: int | None,
+    ) -> Any:
+        try:
+            async with asyncio.timeout(timeout_s):
+                if fd is not None:
+                    self.client.send_fd_scm(fd)
+                return await self.client.execute(command, arguments)
+        except ExecuteError as error:
+            raise RefusedError(
+                f"{command}: {error}",
+                command=command,
+                error_class=error.error_class,
+            ) from None
+        except TimeoutError:
+            raise TimedOutError(
+                f"{command}: QEMU did not answer in {timeout_s:g} s"
+            ) from None
+        except (QMPError, EOFError, OSError):
+            raise ConnectionLostError(
+                f"{command}: QEMU closed {self._address} before it answered"
+            ) from None
+
+    async def until(
+        self, awaited: asyncio.Future[Any], timeout_s: float | None
+    ) -> None:
+        """Wait for something that QEMU brings, or QEMU's end."""
+        try:
+            await asyncio.wait(
+                (awaited, self._gone),
+                timeout=timeout_s,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if awaited.done():
+                return
+            if self._gone.done():
+                raise ConnectionLostError(f"QEMU closed {self._address}")
+            raise TimedOutError(f"no event in {timeout_s:g} s")
+        finally:
+            awaited.cancel()
+
+    async def close(self) -> None:
+        """Leave; never fails, whatever became of the connection."""
+        self._gone.cancel()
+        # What broke it was told to whoever was waiting for an answer.
+        # A peer that takes no more data would keep us flushing.
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self.client.disconnect(), 1.0)
+
+    async def _until_gone(self) -> None:
+        while self.client.runstate == Runstate.RUNNING:
+            await self.client.runstate_changed()
+
+
+class _Client(QMPClient):
+    """The library's client, with our tap in the hooks it has for that."""
+
+    def __init__(self, address: str, trace: Trace | None) -> None:
+        super().__init__(readbuflen=MESSAGE_MAX)
+        self._address = address
+        self._trace = trace
+        # The default listener hears everything and forgets nothing.
+        self.events.event_filter = lambda event: False
+
+    def _cb_outbound(self, msg: Message) -> Message:
+        if self._trace:
+            self._trace.sent(self._address, msg)
+        return msg
+
+    def _cb_inbound(self, msg: Message) -> Message:
+        if self._trace:
+            self._trace.received(self._address, msg)
+        return msg
+
+
+class _Heard(EventListener):
+    """A listener without the library's history, which only grows."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(names)
+        self.queue: asyncio.Queue[Message] = asyncio.Queue()
+
+    async def put(self, event: Message) -> None:
+        if self.accept(event):
+            self.queue.put_nowait(event)
+
+
+class _Shared:
+    """A link that several users share, and that the last one closes."""
+
+    def __init__(
+        self,
+        opened: Callable[[], contextlib.AbstractAsyncContextManager[_Link]],
+    ) -> None:
+        self._opened = opened
+        self._stack = contextlib.AsyncExitStack()
+        self._turn = asyncio.Lock()
+        self._users = 0
+        self._link: _Link | None = None
+
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[_Link]:
+        async with self._turn:
+            if self._link is None:
+                link = self._opened()
+                self._link = await self._stack.enter_async_context(link)
+            self._users += 1
+        try:
+            yield self._link
+        finally:
+            self._users -= 1
+            async with self._turn:
+                if not self._users:
+                    self._link = None
+                    await self._stack.aclose()
+
+
+def _event(message: Message) -> Event:
+    stamp: Any = message["timestamp"]
+    data: Any = message.get("data", {})
+    time_s = stamp["seconds"] + stamp["microseconds"] / 1e6
+    return Event(str(message["event"]), data, time_s)
+
+
+def _explained(error: ConnectError, address: str) -> QemuCliError:
+    if isinstance(error.exc, EOFError | OSError):
+        return ConnectionLostError(f"QEMU closed {address} while greeting")
+    return QemuCliError(f"what listens at {address} does not speak QMP")
