@@ -101,22 +101,22 @@ $(VENV)/made:
 	"$$python" -c 'import ensurepip' 2>/dev/null || \
 	    tools/packages.sh python3-venv; \
 	"$$python" -m venv --clear $(VENV)
-	$(BIN)/pip install -q 'setuptools >= 75'
+	$(BIN)/pip install -qq 'setuptools >= 75'
 	touch $@
 
 # Not editable: what is tested is what a user installs.
 $(VENV)/installed: $(VENV)/made setup.cfg pyproject.toml \
     $(call sources,qemu_cli)
 	rm -rf build
-	$(BIN)/pip install -q --no-build-isolation .
+	$(BIN)/pip install -qq --no-build-isolation .
 	rm -rf build
 	touch $@
 
 $(VENV)/extras: setup.cfg | $(VENV)/installed
-	$(BIN)/pip install -q --no-build-isolation '.[test,lint,docs]'
+	$(BIN)/pip install -qq --no-build-isolation '.[test,lint,docs]'
 	touch $@
 
 $(VENV)/tools: $(VENV)/installed $(VENV)/extras $(call sources,plugins)
 	rm -rf plugins/*/build
-	$(BIN)/pip install -q --no-build-isolation plugins/*/
+	$(BIN)/pip install -qq --no-build-isolation plugins/*/
 	touch $@
