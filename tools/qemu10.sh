@@ -15,7 +15,7 @@ root=$directory/root
 bin=$directory/bin
 packages=qemu-system-x86,qemu-system-arm,qemu-utils,ovmf,qemu-efi-aarch64
 
-[ -x "$bin/qemu-system-x86_64" ] && exit 0
+"$bin/qemu-system-x86_64" --version >/dev/null 2>&1 && exit 0
 rm -rf "$root" "$bin"
 mkdir -p "$directory"
 
