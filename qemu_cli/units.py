@@ -4,14 +4,13 @@ The other way, from numbers to words, is in :mod:`qemu_cli.columns`.
 """
 
 import re
-from decimal import Decimal
 
 from qemu_cli.errors import UsageError
 
 #: QEMU's own limit: sizes are signed 64-bit numbers of bytes.
 SIZE_MAX = 2**63 - 1
 
-_SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)([kmgt]?)(?:i?b)?", re.ASCII)
+_SIZE = re.compile(r"(\d{1,20})(?:\.(\d{1,20}))?([kmgt]?)(?:i?b)?", re.ASCII)
 _SIZE_FACTORS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 _DURATION = re.compile(r"(\d{1,10}(?:\.\d{1,10})?)(ms|s|m|h|d)?", re.ASCII)
@@ -30,8 +29,10 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text.strip().lower())
     size = 0
     if match:
-        number, unit = match.groups()
-        size = int(Decimal(number) * _SIZE_FACTORS[unit])
+        whole, part, unit = match.groups("")
+        # In integers: a float is not exact above 2^53.
+        number, scale = int(whole + part), 10 ** len(part)
+        size = number * _SIZE_FACTORS[unit] // scale
     if not 1 <= size <= SIZE_MAX:
         raise UsageError(
             f"“{text}” is not a size",

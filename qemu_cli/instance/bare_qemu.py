@@ -68,32 +68,65 @@ async def bare_qemu(
     machine: str = "none",
     timeout_s: float = 20,
 ) -> AsyncIterator[BareQemu]:
-    """Run a QEMU with no devices and stopped CPUs, for the time of the block.
+    """Run a QEMU whose CPUs do not run, for the time of the block.
 
     :param options: further command-line options
     :param timeout_s: for the whole block
     :raise ToolError: when it can't run or dies, with its own words
     :raise TimedOutError: when it does not answer in time
     """
-    process = await spawn(
-        *(binary, "-machine", machine, *options, "-S"),
+    argv = (
+        *(str(binary), "-machine", machine, *BARE, *options, "-S"),
         *("-chardev", "stdio,id=monitor"),
         *("-mon", "chardev=monitor,mode=control"),
     )
     try:
-        async with asyncio.timeout(timeout_s):
+        async with child(*argv) as process, asyncio.timeout(timeout_s):
             qemu = BareQemu(process)
             try:
                 await qemu.execute("qmp_capabilities")
                 yield qemu
             except ConnectionLostError as error:
-                process.kill_if_running()
-                raise ToolError(
-                    f"{binary} died: {await last_words(process) or error}"
-                ) from error
+                words = await last_words(process) or str(error)
+                raise ToolError(f"{binary.name} died: {words}") from error
     except TimeoutError as error:
         raise TimedOutError(
             f"{binary} did not answer within {timeout_s:g} s"
         ) from error
+
+
+@contextlib.asynccontextmanager
+async def child(
+    *argv: str, pass_fds: tuple[int, ...] = ()
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a QEMU for the time of the block; it never outlives it.
+
+    :raise ToolError: when it can't be run
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            pass_fds=pass_fds,
+            limit=_LINE_MAX_BYTES,
+        )
+    except OSError as error:
+        raise ToolError(f"{argv[0]} can't be run: {error.strerror}") from error
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            limit = (_ORPHAN_CPU_S, _ORPHAN_CPU_S)
+            resource.prlimit(process.pid, resource.RLIMIT_CPU, limit)
+        yield process
     finally:
-        await end(process)
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def last_words(process: asyncio.subprocess.Process) -> str:
+    """Return the first line of what a QEMU that ended wrote to stderr."""
+    assert process.stderr is not None  # noqa: S101
+    text = (await process.stderr.read()).decode(errors="replace").strip()
+    return text.partition("\n")[0]

@@ -1,9 +1,10 @@
 """Where QEMU's programs and their helpers are."""
 
 import shutil
-from typing import Any, Protocol
 
+from qemu_cli.config import Config
 from qemu_cli.errors import NotFoundError
+from qemu_cli.settings import QEMU_PATH
 
 #: The Debian package of each program that we may need.
 PACKAGES = {
@@ -14,30 +15,23 @@ PACKAGES = {
 }
 
 
-class Settings(Protocol):
-    """What is asked of the configuration here."""
-
-    def get(self, key: str) -> Any:
-        """The value of a setting, such as ``qemu.path``."""
-
-
-def look_for(program: str, settings: Settings) -> str | None:
+def look_for(program: str, config: Config) -> str | None:
     """Find a program in the directory ``qemu.path``, then on ``PATH``.
 
     :return: its absolute path, or None
     """
-    directory = settings.get("qemu.path")
+    directory = config[QEMU_PATH]
     return (
-        shutil.which(program, path=str(directory)) if directory else None
+        shutil.which(program, path=directory) if directory else None
     ) or shutil.which(program)
 
 
-def find(program: str, settings: Settings) -> str:
+def find(program: str, config: Config) -> str:
     """Find a program in the directory ``qemu.path``, then on ``PATH``.
 
     :raise NotFoundError: with the Debian package that has it in the hint
     """
-    path = look_for(program, settings)
+    path = look_for(program, config)
     if path is None:
         package = PACKAGES.get(program, program)
         raise NotFoundError(
