@@ -5,7 +5,7 @@ Pids are reused, so a process is a pid *and* its start time
 The formats are those of proc(5), unix(7) and sock_diag(7).
 """
 
-# ruff: noqa: PTH115, PTH119
+# ruff: noqa: PTH115, PTH119, PTH208
 # A Path for each of some hundred processes costs more than the look itself.
 
 import os
@@ -86,10 +86,7 @@ class ProcFS:
             where we may see it, of the executable
         """
         found = []
-        for entry in os.scandir(self._root):
-            if not entry.name.isdecimal():
-                continue
-            pid = int(entry.name)
+        for pid in self._pids():
             try:
                 argv0 = self._read(pid, "cmdline").split(b"\0", 1)[0]
             except OSError:
@@ -176,6 +173,11 @@ class ProcFS:
             raise gone
         return pidfd
 
+    def _pids(self) -> list[int]:
+        return [
+            int(name) for name in os.listdir(self._root) if name.isdecimal()
+        ]
+
     def _read(self, pid: int, name: str) -> bytes:
         fd = os.open(f"{self._root}/{pid}/{name}", os.O_RDONLY)
         try:
@@ -217,13 +219,12 @@ class ProcFS:
 
     def _owner(self, inode: int) -> Process | None:
         wanted = f"socket:[{inode}]"
-        for entry in os.scandir(self._root):
-            if not entry.name.isdecimal():
-                continue
+        for pid in self._pids():
+            directory = f"{self._root}/{pid}/fd"
             try:
-                for fd in os.scandir(f"{entry.path}/fd"):
-                    if os.readlink(fd.path) == wanted:
-                        return self.process(int(entry.name))
+                for fd in os.listdir(directory):
+                    if os.readlink(f"{directory}/{fd}") == wanted:
+                        return self.process(pid)
             except OSError:
                 continue  # it has ended, or is another user's
         return None

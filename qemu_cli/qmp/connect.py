@@ -24,16 +24,6 @@ from qemu_cli.qmp.address import is_unix, parse, peer_pid
 RETRY_S = 0.02
 
 
-def is_free(address: str, pid: int | None) -> bool:
-    """Tell without connecting that nobody uses or wants a monitor.
-
-    A TCP monitor counts as free: its users can't be seen.
-    """
-    if not is_unix(address):
-        return True
-    return ProcFS().monitor_use(pid or os.getpid(), address) == (False, 0)
-
-
 async def connect(
     address: str, pid: int | None, *, wait_s: float, timeout_s: float
 ) -> socket.socket:

@@ -36,6 +36,7 @@ from qemu.qmp import (
 )
 
 from qemu_cli.errors import (
+    BusyError,
     ConnectionLostError,
     QemuCliError,
     RefusedError,
@@ -44,7 +45,7 @@ from qemu_cli.errors import (
 )
 from qemu_cli.qmp import hmp, jobs, lock
 from qemu_cli.qmp.address import Monitors
-from qemu_cli.qmp.connect import busy, check_running, connect, is_free
+from qemu_cli.qmp.connect import busy, check_running, connect
 from qemu_cli.qmp.trace import Trace
 
 if TYPE_CHECKING:
@@ -188,18 +189,21 @@ class Session:
         monitors = self._monitors
         check_running(monitors.pid)
         for address in monitors.followers:
-            if is_free(address, monitors.pid):
+            try:
                 link = await self._connect(address, 0.0)
-                try:
-                    yield link
-                finally:
-                    await link.close()
-                return
-        if self._control is self._follower:
-            raise busy(monitors.followers[0])
-        # Better to hold up other commands than to fail.
-        async with self._control.use() as link:
-            yield link
+            except BusyError:
+                continue
+            try:
+                yield link
+            finally:
+                await link.close()
+            return
+        if self._control is not self._follower:
+            # Better to hold up other commands than to fail.
+            async with self._control.use() as link:
+                yield link
+            return
+        raise busy(monitors.followers[0])
 
     async def _connect(self, address: str, wait_s: float) -> "_Link":
         timeout_s = self._sessions.connect_timeout_s

@@ -1,0 +1,1 @@
+"""Test doubles and real ones, for plug-in authors and for ourselves."""
