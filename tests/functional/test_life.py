@@ -6,12 +6,16 @@ from typing import Any
 from qemu_cli.testing.home import QemuHome
 
 
-def row(qemu_home: QemuHome, name: str) -> dict[str, Any]:
-    """What ``qemu list`` says of one VM."""
+def rows(qemu_home: QemuHome, name: str) -> list[dict[str, Any]]:
+    """What ``qemu list`` says of this name, among all that it lists."""
     result = qemu_home("list", "-f", "json")
     assert result.rc == 0, result.err
-    (found,) = [each for each in result.json if each["name"] == name]
-    return found
+    return [each for each in result.json if each["name"] == name]
+
+
+def row(qemu_home: QemuHome, name: str) -> dict[str, Any]:
+    (only,) = rows(qemu_home, name)
+    return only
 
 
 def test_a_whole_life(
@@ -41,7 +45,7 @@ def test_a_whole_life(
 
     deleted = qemu_home("delete", "web", "--yes")
     assert deleted.rc == 0, deleted.err
-    assert qemu_home("list", "-f", "json", "web").json == []
+    assert rows(qemu_home, "web") == []
     assert not qemu_home.paths.instance("web").directory.exists()
 
 
