@@ -1,0 +1,338 @@
+"""The program: global options, which command, errors to exit codes."""
+
+import argparse
+import functools
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+
+import cliff.app
+
+from qemu_cli import __version__
+from qemu_cli.command.base import Parser
+from qemu_cli.commandmanager import (
+    CommandManager,
+    GroupAloneError,
+    UnknownCommandError,
+)
+from qemu_cli.config import Config
+from qemu_cli.errors import QemuCliError, UsageError
+from qemu_cli.extensions import Hooks
+from qemu_cli.paths import Paths
+from qemu_cli.qmp.sessions import Sessions
+from qemu_cli.settings import ALIAS, CONNECT_TIMEOUT, LOCK_TIMEOUT
+from qemu_cli.ui import UI
+
+DESCRIPTION = "The git-style front-end to QEMU."
+
+
+class QemuApp(cliff.app.App):
+    """What commands find at ``self.app``.
+
+    Its services are made when they are first used: :attr:`paths`,
+    :attr:`config`, :attr:`qmp`, :attr:`hooks`, :attr:`ui`.
+    """
+
+    NAME = "qemu"
+
+    command_manager: CommandManager
+    options: argparse.Namespace
+
+    def __init__(self) -> None:
+        super().__init__(
+            description=DESCRIPTION,
+            version=__version__,
+            command_manager=CommandManager(),
+            deferred_help=True,
+        )
+        self.log = logging.getLogger("qemu_cli")
+        self.ui = UI(self.stdin, self.stderr)
+
+    @functools.cached_property
+    def paths(self) -> Paths:
+        """Where this user's things are."""
+        return Paths.from_environment(os.environ)
+
+    @functools.cached_property
+    def config(self) -> Config:
+        """The settings."""
+        return Config(
+            user=self.paths.user_config,
+            system=self.paths.system_config,
+            environ=os.environ,
+            overrides=self.options.settings,
+        )
+
+    @functools.cached_property
+    def qmp(self) -> Sessions:
+        """Everything that talks to QEMU."""
+        trace = None
+        if self.options.trace_qmp:
+            from qemu_cli.qmp.trace import Trace
+
+            trace = Trace(self.stderr.write)
+        return Sessions(
+            connect_timeout_s=self.config[CONNECT_TIMEOUT],
+            lock_timeout_s=self.config[LOCK_TIMEOUT],
+            trace=trace,
+            who=shlex.join(["qemu", *self.options.words]),
+        )
+
+    @functools.cached_property
+    def hooks(self) -> Hooks:
+        """What plug-ins take part in."""
+        return Hooks(self.ui.warn)
+
+    def build_option_parser(
+        self,
+        description: str | None,
+        version: str | None,
+        argparse_kwargs: dict[str, object] | None = None,
+    ) -> Parser:
+        """Make the parser of what stands before the first word."""
+        parser = Parser(
+            prog=self.NAME,
+            description=description,
+            usage="qemu [OPTION…] COMMAND [ARGUMENT…]",
+            add_help=False,
+        )
+        parser.add_argument(
+            "-c",
+            dest="settings",
+            metavar="KEY=VALUE",
+            action="append",
+            default=[],
+            help="a setting for this run (repeatable)",
+        )
+        parser.add_argument(
+            "-v",
+            "--verbose",
+            dest="verbose_level",
+            action="count",
+            default=1,
+            help="say more; -vv shows what libraries log",
+        )
+        parser.add_argument(
+            "-q",
+            "--quiet",
+            dest="verbose_level",
+            action="store_const",
+            const=0,
+            help="say nothing but warnings and errors",
+        )
+        parser.add_argument(
+            "--debug", action="store_true", help="show tracebacks"
+        )
+        parser.add_argument(
+            "--log-file", metavar="FILE", help="write a log, at any -v or -q"
+        )
+        parser.add_argument(
+            "--trace-qmp",
+            action="store_true",
+            help="show what is said to QEMU and what it answers",
+        )
+        parser.add_argument(
+            "--version",
+            action="version",
+            version=f"qemu-cli {version}",
+            help="show the version and exit",
+        )
+        parser.add_argument(
+            "-h",
+            "--help",
+            dest="deferred_help",
+            action="store_true",
+            help="show all commands, or the help of the one that follows",
+        )
+        # As in git: what follows the first word is the command's.
+        parser.add_argument(
+            "words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS
+        )
+        return parser
+
+    def configure_logging(self) -> None:
+        """Send the logs to where they are wanted; by default nowhere.
+
+        A library that logs an error also raises it, and we print that.
+        """
+        root = logging.getLogger()
+        root.setLevel(logging.DEBUG)
+        root.addHandler(logging.NullHandler())
+        if self.options.log_file:
+            file = logging.FileHandler(self.options.log_file)
+            file.setFormatter(logging.Formatter(self.LOG_FILE_MESSAGE_FORMAT))
+            root.addHandler(file)
+        if self.options.verbose_level > 1:
+            console = logging.StreamHandler(self.stderr)
+            ours = self.options.verbose_level == 2
+            console.setLevel(logging.INFO if ours else logging.DEBUG)
+            (self.log if ours else root).addHandler(console)
+
+    def run(self, argv: Sequence[str]) -> int:
+        """Run one command line.
+
+        :return: the exit code; every error has been told
+        """
+        debug = "--debug" in argv
+        try:
+            self.options = self.parser.parse_args(argv)
+            debug = self.options.debug
+            self.ui.level = self.options.verbose_level
+            self.configure_logging()
+            words = self.options.words
+            if words[:1] == ["--"]:
+                words = words[1:]
+            if self.options.deferred_help:
+                words = ["help", *words]
+            if words:
+                return self.run_subcommand(words)
+            self.interact()
+            return 1
+        except SystemExit as leave:  # argparse, after --help or --version
+            return leave.code if isinstance(leave.code, int) else 1
+        except KeyboardInterrupt:
+            return 130
+        except BrokenPipeError:
+            raise
+        except QemuCliError as error:
+            return self._complain(error, debug)
+        except Exception as error:  # noqa: BLE001  the last place to
+            return self._complain(self.internal_error(error), debug)
+
+    def interact(self) -> None:
+        """Show what there is: we have no shell of our own."""
+        from qemu_cli import helptext
+
+        self.stdout.write(helptext.overview(self.command_manager))
+
+    def run_subcommand(
+        self, argv: list[str], aliases: tuple[str, ...] = ()
+    ) -> int:
+        """Run the command, alias or ``qemu-foo`` that the words name.
+
+        :param aliases: those that led here
+        """
+        try:
+            found = self.command_manager.find_command(argv)
+        except GroupAloneError as group:
+            return self._show_group(group.words, argv)
+        except UnknownCommandError:
+            code = self._run_own(argv, aliases)
+            if code is None:
+                raise
+            return code
+        command_class, words, rest = found
+        command = command_class(self, self.options, cmd_name=words)
+        parser = command.get_parser(f"{self.NAME} {words}")
+        return command.run(parser.parse_args(rest))
+
+    def _run_own(
+        self, argv: list[str], aliases: tuple[str, ...]
+    ) -> int | None:
+        """Run the user's alias or executable, or return None."""
+        word, *rest = argv
+        text = self.config.members(ALIAS).get(word)
+        if text is not None:
+            from qemu_cli import aliases as module
+
+            if word in aliases:
+                way = " → ".join([*aliases, word])
+                raise UsageError(f"these aliases never end: {way}")
+            if text.startswith("!"):
+                line = module.shell_line(word, text, rest)
+                return self._become("/bin/sh", ["-c", line])
+            words = module.expand(word, text, rest)
+            if not words:
+                raise UsageError(f"alias.{word} is empty")
+            return self.run_subcommand(words, (*aliases, word))
+        from qemu_cli import external
+
+        if path := external.find(word):
+            return self._become(path, rest)
+        return None
+
+    def _become(self, path: str, argv: list[str]) -> int:
+        from qemu_cli import external
+
+        self.stdout.flush()
+        self.stderr.flush()
+        external.replace_us(path, argv)
+        raise AssertionError("execv returned")
+
+    def _show_group(self, words: str, argv: list[str]) -> int:
+        from qemu_cli import helptext
+
+        self.stdout.write(helptext.group(self.command_manager, words))
+        return 0 if {"-h", "--help"} & set(argv) else 1
+
+    def internal_error(self, error: Exception) -> QemuCliError:
+        """Make an error of one that nobody expected.
+
+        What the operating system says about a file is no fault of ours.
+        """
+        if isinstance(error, OSError) and error.filename:
+            name = os.fsdecode(error.filename)
+            problem = QemuCliError(f"{name}: {error.strerror}")
+        else:
+            problem = QemuCliError(
+                f"internal error: {type(error).__name__}: {error}",
+                hint="`qemu --debug …` shows where",
+            )
+        problem.__cause__ = error
+        return problem
+
+    def _complain(self, error: QemuCliError, debug: bool) -> int:
+        if debug:
+            import traceback
+
+            traceback.print_exception(error, file=self.stderr)
+        self.ui.error(str(error))
+        if error.hint:
+            self.ui.hint(error.hint)
+        return error.exit_code
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; the console script ``qemu``.
+
+    :param argv: the words after ``qemu``; None: those of this process
+    :return: the exit code
+    """
+    _open_closed_streams()
+    try:
+        code = QemuApp().run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _give_up_stdout()  # its reader went away, as head(1) does
+        return 141
+    except OSError as error:  # the disk that stdout goes to is full
+        UI(sys.stdin, sys.stderr).error(f"stdout: {error.strerror}")
+        _give_up_stdout()
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _give_up_stdout() -> None:
+    """Python flushes once more when it leaves; let that do no harm."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _open_closed_streams() -> None:
+    """Put /dev/null where the caller closed a standard stream.
+
+    Otherwise the next file or socket opened would become our stdout.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            # The lowest free number: that of the stream itself.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+            mode = "w" if number else "r"
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
+        elif number == 1 and stream.errors == "strict":
+            # Data is never a reason to fail half-way through a table.
+            stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,165 @@
+"""Values with two faces: one for people, one for programs.
+
+A table shows ``2.0 GiB``, JSON says 2147483648.  Commands put these into
+their rows; anything else is shown as it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from cliff.columns import FormattableColumn
+
+__all__ = ("Duration", "Named", "Names", "Size", "State", "human", "plain")
+
+#: How :class:`State` is coloured on a terminal: SGR codes (ECMA-48).
+_COLOURS = {
+    "running": "32",
+    "starting": "33",
+    "paused": "33",
+    "busy": "33",
+    "unresponsive": "31",
+    "crashed": "31",
+    "broken": "31",
+}
+
+
+class Size(FormattableColumn[int | None]):
+    """An amount of memory or storage.
+
+    :param value: the number, or None when it is not known
+    :param unit: how many bytes one of it is: ``Size(512, unit=2**20)``
+    """
+
+    def __init__(self, value: int | None, *, unit: int = 1) -> None:
+        super().__init__(value)
+        self._unit = unit
+
+    def human_readable(self) -> str:
+        """``512.0 MiB``."""
+        if self._value is None:
+            return ""
+        return format_size(self._value * self._unit)
+
+
+class Duration(FormattableColumn[float | None]):
+    """A length of time in seconds, or None when it is not known."""
+
+    def human_readable(self) -> str:
+        """``3h 12m``."""
+        return "" if self._value is None else format_duration(self._value)
+
+
+class State(FormattableColumn[str]):
+    """The state of a VM, one of a closed list; coloured on a terminal."""
+
+    def human_readable(self) -> str:
+        """The word itself."""
+        return self._value
+
+    @property
+    def colour(self) -> str | None:
+        """The SGR code, or None for the terminal's own."""
+        return _COLOURS.get(self._value)
+
+
+class Names(FormattableColumn[Sequence[str]]):
+    """Some words: ``a, b`` for people, a list for programs."""
+
+    def human_readable(self) -> str:
+        """Joined with commas."""
+        return ", ".join(self._value)
+
+
+class Named(FormattableColumn[Any]):
+    """Any data for programs, with words of its own for people."""
+
+    def __init__(self, value: Any, text: str) -> None:
+        super().__init__(value)
+        self._text = text
+
+    def human_readable(self) -> str:
+        """The words."""
+        return self._text
+
+
+def format_size(size_bytes: int) -> str:
+    """Turn bytes into ``"2.0 GiB"``."""
+    if size_bytes < 1024:
+        return f"{size_bytes} B"
+    size = float(size_bytes)
+    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):
+        size /= 1024
+        if size < 1023.95:  # what is above is rounded to 1024.0
+            return f"{size:.1f} {unit}"
+    return f"{size / 1024:.1f} EiB"
+
+
+def format_duration(seconds: float) -> str:
+    """Turn seconds into ``"3h 12m"``: the two largest units."""
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    left = round(seconds)
+    parts: list[str] = []
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, length)
+        if count or parts:
+            parts.append(f"{count}{unit}")
+    return " ".join(parts[:2])
+
+
+def plain(value: Any) -> Any:
+    """The face for programs: dicts, lists, strings, numbers, None."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, FormattableColumn):
+        return plain(value.machine_readable())
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if hasattr(value, "_asdict"):  # a NamedTuple
+        return plain(value._asdict())
+    # A dataclass, or a msgspec.Struct, which need not be imported here.
+    for fields in ("__dataclass_fields__", "__struct_fields__"):
+        if hasattr(type(value), fields):
+            return {
+                name: plain(getattr(value, name))
+                for name in getattr(type(value), fields)
+            }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(each) for each in value]
+    if isinstance(value, PurePath):
+        return str(value)
+    raise TypeError(f"no plain form of {type(value).__name__}: {value!r}")
+
+
+def human(value: Any) -> str:
+    """The face for people, on one line."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, FormattableColumn):
+        return value.human_readable()
+    return flat(plain(value))
+
+
+def flat(value: Any) -> str:
+    """Plain data as one text, for formats that can't nest.
+
+    A list of words is joined with commas; deeper things are JSON.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return str(value)
+    if isinstance(value, list) and all(
+        isinstance(each, str | int | float) for each in value
+    ):
+        return ",".join(flat(each) for each in value)
+    import json
+
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,88 @@
+"""The class that every command descends from."""
+
+import argparse
+import inspect
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import cliff.command
+
+from qemu_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from qemu_cli.app import QemuApp
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises, so that all errors are printed in one way."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **settings,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of leaving the program.
+
+        :raise UsageError: always
+        """
+        raise UsageError(message, hint=f"see `{self.prog} --help`")
+
+
+class Command(cliff.command.Command):
+    """A command: a parser, one call of a service, a result.
+
+    The first line of the docstring is its help; :attr:`examples` is shown
+    below the options, and every command has at least one.
+    """
+
+    app: "QemuApp"  # type: ignore[assignment]
+
+    #: Lines such as ``qemu start web``; a comment after two blanks is fine.
+    examples: tuple[str, ...] = ()
+
+    conflict_handler = "error"
+
+    def __init__(
+        self,
+        app: "QemuApp",
+        app_args: argparse.Namespace | None,
+        cmd_name: str | None = None,
+    ) -> None:
+        # Without a name, cliff looks for no CommandHooks: one mechanism
+        # per purpose, and theirs costs a look at every distribution.
+        super().__init__(app, app_args, cmd_name=None)  # type: ignore[arg-type]
+        self.cmd_name = cmd_name
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the docstring, without the full stop."""
+        text = inspect.cleandoc(cls.__doc__ or "")
+        return text.partition("\n")[0].rstrip(".")
+
+    def get_description(self) -> str:
+        """The docstring."""
+        return inspect.cleandoc(type(self).__doc__ or "")
+
+    def get_epilog(self) -> str:
+        """The examples.
+
+        cliff's own reads the file list of every installed distribution.
+        """
+        if not self.examples:
+            return ""
+        return "\n  ".join(("examples:", *self.examples))
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Make the parser; subclasses add to it."""
+        return Parser(
+            prog=prog_name,
+            description=self.get_description(),
+            epilog=self.get_epilog(),
+            conflict_handler=self.conflict_handler,
+        )
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Run it; what :meth:`take_action` returns is the exit code."""
+        return int(self.take_action(parsed_args) or 0)

@@ -1,0 +1,47 @@
+"""The only place that starts an event loop.
+
+The first Ctrl-C (or SIGTERM) cancels the work, and every service undoes in
+its own ``finally``; the second leaves at once.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+
+def run(work: Coroutine[Any, Any, _T]) -> _T:
+    """Run a coroutine to its end.
+
+    :raise KeyboardInterrupt: SIGINT cancelled it, and all is undone
+    :raise SystemExit: 143, SIGTERM did
+    """
+    received: list[int] = []
+    try:
+        return asyncio.run(_until_signal(work, received))
+    except asyncio.CancelledError:
+        if received == [signal.SIGINT]:
+            raise KeyboardInterrupt from None
+        raise SystemExit(128 + signal.SIGTERM) from None
+
+
+async def _until_signal(
+    work: Coroutine[Any, Any, _T], received: list[int]
+) -> _T:
+    task = asyncio.ensure_future(work)
+
+    def on_signal(signum: int) -> None:
+        if received:
+            os._exit(128 + signum)
+        received.append(signum)
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, on_signal, signum)
+    # The handlers stay until the loop is closed: what a cancelled task
+    # leaves running is undone there, and can hang.
+    return await task

@@ -1,0 +1,40 @@
+"""The built-in commands: one file for each noun, thin.
+
+:data:`GROUPS` is the order in which ``qemu help`` shows them.
+"""
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Life of a VM": (
+        "create",
+        "start",
+        "run",
+        "shutdown",
+        "reboot",
+        "reset",
+        "pause",
+        "resume",
+        "save",
+        "quit",
+        "kill",
+        "delete",
+    ),
+    "Look": ("list", "show", "log", "console"),
+    "Change": (
+        "set",
+        "edit",
+        "rename",
+        "clone",
+        "autostart enable",
+        "autostart disable",
+    ),
+    "This program": (
+        "config list",
+        "config get",
+        "config set",
+        "config unset",
+        "plugin list",
+        "doctor",
+        "version",
+        "help",
+    ),
+}

@@ -1,0 +1,231 @@
+"""Settings and where they come from, in git's scopes.
+
+A later scope wins: system (``/etc``), user, instance, environment
+(``QEMU_CLI_CONFIG_LOCK_TIMEOUT``), command (``-c lock.timeout=5s``).
+Files are TOML; a dotted key and a table mean the same.  A file that
+somebody else could have written is refused, as git's ``safe.directory``
+does it: an alias in it would be a program run in the user's name.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from qemu_cli import settings
+from qemu_cli.errors import QemuCliError, UsageError
+from qemu_cli.settings import Setting
+from qemu_cli.suggest import did_you_mean
+
+_T = TypeVar("_T")
+
+ENVIRONMENT_PREFIX = "QEMU_CLI_CONFIG_"
+
+
+class Value(NamedTuple):
+    """A setting's text, and who said so."""
+
+    text: str
+    scope: str  # default, system, user, instance, environment or command
+    origin: str  # a file, a variable's name, or ""
+
+
+class Config:
+    """All scopes of one run, each read when first needed.
+
+    :param user: the user's file, which need not exist
+    :param system: the host's file, which need not exist
+    :param environ: the environment
+    :param overrides: ``KEY=VALUE`` of each ``-c``
+    :raise UsageError: an override is unknown or has no ``=``
+    """
+
+    def __init__(
+        self,
+        *,
+        user: Path,
+        system: Path,
+        environ: Mapping[str, str],
+        overrides: Sequence[str] = (),
+    ) -> None:
+        self._user = user
+        self._system = system
+        self._environ = environ
+        self._instance: dict[str, Value] = {}
+        self._command = dict(_override(each) for each in overrides)
+        self._files: dict[str, Value] | None = None
+
+    def for_instance(
+        self, table: Mapping[str, object], origin: str
+    ) -> "Config":
+        """The same, as the instance with this ``[config]`` table sees it.
+
+        :raise QemuCliError: an unknown key, a bad value, or a setting that
+            an instance may not have
+        """
+        config = object.__new__(type(self))
+        config.__dict__.update(self.__dict__)
+        config._instance = _check(table, "instance", origin)
+        return config
+
+    def __getitem__(self, setting: Setting[_T]) -> _T:
+        """The value that counts.
+
+        :raise QemuCliError: the file it is in can't be used
+        """
+        return setting.parse(self.lookup(setting.name).text)
+
+    def lookup(self, key: str) -> Value:
+        """The text that counts, its scope and its origin.
+
+        :raise UsageError: there is no such setting
+        """
+        setting = settings.find(key)
+        if setting is None:
+            raise unknown(key)
+        for scope in self._scopes():
+            if key in scope:
+                return scope[key]
+        return Value(setting.default, "default", "")
+
+    def items(self) -> Iterator[tuple[str, Value]]:
+        """All settings and the members of families that are set."""
+        keys = {n: None for n, s in settings.SETTINGS.items() if not s.family}
+        for scope in self._scopes():
+            keys.update(dict.fromkeys(scope))
+        for key in sorted(keys):
+            yield key, self.lookup(key)
+
+    def members(self, family: Setting[str]) -> dict[str, str]:
+        """What is set of a family, such as all aliases."""
+        prefix = family.name[:-1]
+        return {
+            key.removeprefix(prefix): value.text
+            for key, value in self.items()
+            if key.startswith(prefix)
+        }
+
+    def _scopes(self) -> Iterator[Mapping[str, Value]]:
+        """The strongest first."""
+        yield self._command
+        yield _from_environment(self._environ)
+        yield self._instance
+        if self._files is None:
+            self._files = {
+                **_read(self._system, "system"),
+                **_read(self._user, "user"),
+            }
+        yield self._files
+
+
+def unknown(key: str, where: str = "") -> UsageError:
+    """The error for a key that is no setting, with the nearest one."""
+    return UsageError(
+        f"{where}there is no setting {key!r}",
+        hint=did_you_mean(key, settings.SETTINGS)
+        or "`qemu config list` names all settings",
+    )
+
+
+def check(key: str, text: str, where: str = "") -> Setting[object]:
+    """Find the setting of a key, and try whether it takes the text.
+
+    :raise UsageError: unknown key, or a value of the wrong form
+    """
+    setting = settings.find(key)
+    if setting is None:
+        raise unknown(key, where)
+    try:
+        setting.parse(text)
+    except UsageError as error:
+        raise UsageError(f"{where}{key}: {error}", hint=error.hint) from None
+    return setting
+
+
+def _override(text: str) -> tuple[str, Value]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"-c {text}: expected KEY=VALUE")
+    check(key, value, "-c: ")
+    return key, Value(value, "command", "-c")
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Value]:
+    found = {}
+    for variable, text in environ.items():
+        if variable.startswith(ENVIRONMENT_PREFIX):
+            key = _key_of(variable)
+            check(key, text, f"{variable}: ")
+            found[key] = Value(text, "environment", variable)
+    return found
+
+
+def _key_of(variable: str) -> str:
+    word = variable.removeprefix(ENVIRONMENT_PREFIX)
+    for name, setting in settings.SETTINGS.items():
+        spelled = name.replace(".", "_").replace("-", "_").upper()
+        if setting.family:
+            start = spelled.removesuffix("*")
+            if word.startswith(start) and word != start:
+                return setting.family + word.removeprefix(start).lower()
+        elif word == spelled:
+            return name
+    return word.lower()
+
+
+def _read(path: Path, scope: str) -> dict[str, Value]:
+    try:
+        with path.open("rb") as file:
+            refuse_foreign(path, os.fstat(file.fileno()))
+            import tomllib  # only whoever has a file pays for it
+
+            try:
+                table = tomllib.load(file)
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                raise QemuCliError(f"{path}: {error}") from None
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise QemuCliError(f"{path}: {error.strerror}") from None
+    return _check(table, scope, str(path))
+
+
+def refuse_foreign(path: Path, status: os.stat_result) -> None:
+    """Refuse a file that another user owns, or that anyone may write.
+
+    :raise QemuCliError: always with what to do about it
+    """
+    if status.st_uid not in (0, os.geteuid()):
+        raise QemuCliError(
+            f"{path}: belongs to another user (uid {status.st_uid})",
+            hint="settings can run programs, so only your own and root's "
+            "files are read",
+        )
+    if status.st_mode & stat.S_IWOTH:
+        raise QemuCliError(
+            f"{path}: everybody may write it", hint=f"chmod o-w {path}"
+        )
+
+
+def _check(
+    table: Mapping[str, object], scope: str, origin: str
+) -> dict[str, Value]:
+    found = {}
+    for key, raw in _flatten(table):
+        text = str(raw).lower() if isinstance(raw, bool) else str(raw)
+        setting = check(key, text, f"{origin}: ")
+        if scope == "instance" and not setting.instance:
+            raise UsageError(f"{origin}: {key} can't be set by an instance")
+        found[key] = Value(text, scope, origin)
+    return found
+
+
+def _flatten(
+    table: Mapping[str, object], prefix: str = ""
+) -> Iterator[tuple[str, object]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value

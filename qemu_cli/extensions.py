@@ -1,0 +1,269 @@
+"""What other distributions add: the only user of stevedore and pluggy.
+
+stevedore picks one thing by its name (:func:`pick`); pluggy tells everyone
+(:class:`Hooks`).  Commands are found by :mod:`qemu_cli.commandmanager`.
+"""
+
+import functools
+import importlib.metadata
+import re
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import EntryPoint
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from qemu_cli.errors import PluginError, UsageError
+from qemu_cli.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    import pluggy
+
+    from qemu_cli.hookspecs import ProcessFacts, VMFacts
+
+DISTRIBUTION = "qemu-cli"
+HOOKS = "qemu_cli.hooks"
+
+
+class Provider(NamedTuple):
+    """The distribution that an entry point comes from."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+@functools.cache
+def own(group: str) -> dict[str, EntryPoint]:
+    """Our own entry points of a group, by name.
+
+    Reads one file, however many distributions are installed.
+    """
+    distribution = importlib.metadata.distribution(DISTRIBUTION)
+    return {
+        entry.name: entry
+        for entry in distribution.entry_points
+        if entry.group == group
+    }
+
+
+def foreign(group: str) -> list[EntryPoint]:
+    """The entry points of a group in all other distributions.
+
+    Reads every distribution's metadata, without stevedore's cache, which
+    is blind to a reinstall for two minutes.  Sorted by name.
+    """
+    found = (
+        entry
+        for entry in importlib.metadata.entry_points(group=group)
+        if _normalized(provider(entry).name) != DISTRIBUTION
+    )
+    return sorted(found, key=lambda each: (each.name, provider(each)))
+
+
+def provider(entry: EntryPoint) -> Provider:
+    """Who an entry point comes from."""
+    if entry.dist is None:
+        return Provider("unknown", "")
+    return Provider(entry.dist.name, entry.dist.version)
+
+
+def _normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def load(entry: EntryPoint) -> Any:
+    """Import what an entry point names.
+
+    :raise PluginError: it can't be imported; names the distribution
+    """
+    try:
+        return entry.load()
+    except Exception as error:
+        raise PluginError(
+            f"{entry.name!r} of {provider(entry)} failed to load: "
+            f" {type(error).__name__}: {error}",
+            hint=f"reinstall or remove {provider(entry).name}",
+        ) from error
+
+
+def names(group: str) -> list[str]:
+    """All names in a group, ours and those of plug-ins."""
+    return sorted({*own(group), *(each.name for each in foreign(group))})
+
+
+def pick(group: str, name: str) -> Any:
+    """Import the one thing of this name; ours first.
+
+    :raise UsageError: there is none; names the known ones
+    :raise PluginError: it can't be imported, or two plug-ins have it
+    """
+    if entry := own(group).get(name):
+        return load(entry)
+    from stevedore.driver import DriverManager
+
+    try:
+        return DriverManager(
+            group, name, on_missing_entrypoints_callback=lambda _: None
+        ).driver
+    except Exception:  # noqa: BLE001
+        # No match: stevedore's cache may be older than the last
+        # installation.  Two, or it can't be loaded: find out who it is.
+        return load(_only(group, name))
+
+
+def _only(group: str, name: str) -> EntryPoint:
+    found = [each for each in foreign(group) if each.name == name]
+    if not found:
+        what = group.removeprefix("qemu_cli.").partition(".")[0]
+        what = what.removesuffix("s")
+        known = names(group)
+        raise UsageError(
+            f"there is no {what} {name!r}; known: {', '.join(known)}",
+            hint=did_you_mean(name, known),
+        )
+    if len(found) > 1:
+        who = " and ".join(str(provider(each)) for each in found)
+        raise PluginError(f"{name!r} is provided by both {who}")
+    return found[0]
+
+
+class Hooks:
+    """One typed function for each hook in :mod:`qemu_cli.hookspecs`.
+
+    Nothing is imported before the first call.
+
+    :param warn: told of plug-ins that fail, where that stops nothing
+    :param entries: finds the plug-ins
+    """
+
+    def __init__(
+        self,
+        warn: Callable[[str], None],
+        entries: Callable[[str], Iterable[EntryPoint]] = foreign,
+    ) -> None:
+        self._warn = warn
+        self._entries = entries
+        self._providers: dict[str, Provider] = {}
+
+    @functools.cached_property
+    def _manager(self) -> "pluggy.PluginManager":
+        import pluggy
+
+        from qemu_cli import hookspecs
+
+        manager = pluggy.PluginManager(hookspecs.PROJECT)
+        manager.add_hookspecs(hookspecs)
+        # pluggy calls the last registered first.
+        for entry in reversed(list(self._entries(HOOKS))):
+            name = f"{provider(entry).name}:{entry.name}"
+            try:
+                manager.register(load(entry), name)
+            except PluginError as error:
+                self._warn(str(error))
+            except Exception as error:  # noqa: BLE001  pluggy's own checks
+                self._warn(f"plug-in {provider(entry)} is skipped: {error}")
+            self._providers[name] = provider(entry)
+        return manager
+
+    def _answers(
+        self,
+        hook: str,
+        facts: dict[str, object],
+        failed: Callable[[PluginError], None],
+    ) -> Iterator[Any]:
+        """Call a hook plug-in by plug-in, so that an error has a name."""
+        manager = self._manager
+        everyone = manager.get_plugins()
+        caller = getattr(manager.hook, f"qemu_cli_{hook}")
+        for implementation in reversed(caller.get_hookimpls()):
+            alone = manager.subset_hook_caller(
+                caller.name, everyone - {implementation.plugin}
+            )
+            try:
+                answer = alone(**facts)
+            except Exception as error:  # noqa: BLE001
+                who = self._providers[implementation.plugin_name]
+                problem = PluginError(
+                    f"the hook {hook} of the plug-in {who} failed: "
+                    f"{type(error).__name__}: {error}"
+                )
+                problem.__cause__ = error
+                failed(problem)
+                continue
+            # A list of no or one answer, or with firstresult the answer.
+            yield from answer if isinstance(answer, list) else [answer]
+
+    def _stop(self, problem: PluginError) -> None:
+        raise problem
+
+    def _go_on(self, problem: PluginError) -> None:
+        self._warn(str(problem))
+
+    def _before(self, hook: str, **facts: object) -> list[Any]:
+        return list(self._answers(hook, facts, self._stop))
+
+    def _after(self, hook: str, **facts: object) -> None:
+        list(self._answers(hook, facts, self._go_on))
+
+    def _joined(self, hook: str, vm: "VMFacts") -> list[str]:
+        return [each for few in self._before(hook, vm=vm) for each in few]
+
+    def check_definition(self, vm: "VMFacts") -> list[str]:
+        """All that plug-ins find wrong with their tables.
+
+        :raise PluginError: a plug-in raised
+        """
+        return self._joined("check_definition", vm)
+
+    def created(self, vm: "VMFacts") -> None:
+        """Tell that an instance exists now."""
+        self._after("created", vm=vm)
+
+    def add_arguments(self, vm: "VMFacts") -> list[str]:
+        """All arguments that plug-ins add.
+
+        :raise PluginError: a plug-in raised
+        """
+        return self._joined("add_arguments", vm)
+
+    def before_start(self, vm: "VMFacts") -> None:
+        """Tell that QEMU is about to be started.
+
+        :raise PluginError: a plug-in raised, so don't start it
+        """
+        self._before("before_start", vm=vm)
+
+    def after_start(self, vm: "VMFacts") -> None:
+        """Tell that QEMU runs."""
+        self._after("after_start", vm=vm)
+
+    def before_shutdown(self, vm: "VMFacts") -> None:
+        """Tell that the guest is about to be asked to shut down.
+
+        :raise PluginError: a plug-in raised, so don't ask it
+        """
+        self._before("before_shutdown", vm=vm)
+
+    def after_shutdown(self, vm: "VMFacts") -> None:
+        """Tell that QEMU has ended because a command asked for it."""
+        self._after("after_shutdown", vm=vm)
+
+    def after_exit(self, vm: "VMFacts", reason: str) -> None:
+        """Tell that a run has ended."""
+        self._after("after_exit", vm=vm, reason=reason)
+
+    def cloned(self, source: "VMFacts", vm: "VMFacts") -> None:
+        """Tell that an instance was made from another."""
+        self._after("cloned", source=source, vm=vm)
+
+    def deleted(self, vm: "VMFacts") -> None:
+        """Tell that an instance is gone."""
+        self._after("deleted", vm=vm)
+
+    def label_process(self, process: "ProcessFacts") -> str | None:
+        """Whose QEMU this is, if a plug-in knows it."""
+        answers = self._answers(
+            "label_process", {"process": process}, self._go_on
+        )
+        return next((each for each in answers if each is not None), None)

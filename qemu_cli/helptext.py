@@ -1,0 +1,74 @@
+"""What ``qemu help`` says, put together from the commands themselves."""
+
+from collections.abc import Iterable, Iterator
+
+from qemu_cli.commandmanager import CommandManager
+from qemu_cli.commands import GROUPS
+from qemu_cli.errors import PluginError
+
+_USAGE = "usage: qemu [OPTION…] COMMAND [ARGUMENT…]\n"
+_MORE = (
+    "\n`qemu help COMMAND` tells more about one; `qemu help --all` lists "
+    "every command.\n"
+)
+
+
+def overview(manager: CommandManager) -> str:
+    """Our commands, by what they are for."""
+    parts = [_USAGE]
+    left = set(manager.commands)
+    for title, words in GROUPS.items():
+        parts.append(_section(title, manager, words))
+        left -= set(words)
+    parts.append(_section("Other", manager, sorted(left)))
+    return "".join(parts) + _MORE
+
+
+def everything(
+    manager: CommandManager, aliases: dict[str, str], executables: list[str]
+) -> str:
+    """The same, and what plug-ins and the user have added."""
+    parts = [overview(manager).removesuffix(_MORE)]
+    parts.append(_section("Of plug-ins", manager, sorted(manager.foreign)))
+    parts.append(_table("Aliases", aliases.items()))
+    parts.append(
+        _table(
+            "Programs on PATH", ((e, f"runs qemu-{e}") for e in executables)
+        )
+    )
+    return "".join(parts)
+
+
+def group(manager: CommandManager, words: str) -> str:
+    """The commands that begin with these words."""
+    usage = f"usage: qemu {words} COMMAND [ARGUMENT…]\n"
+    members = manager.group(words)
+    return usage + _section("Commands", manager, members)
+
+
+def _section(title: str, manager: CommandManager, words: Iterable[str]) -> str:
+    return _table(title, _summaries(manager, words))
+
+
+def _summaries(
+    manager: CommandManager, words: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    for each in words:
+        if each not in manager.commands and each not in manager.foreign:
+            continue
+        try:
+            command = manager.load(each)
+        except PluginError as error:
+            yield each, f"(broken) {error}"
+            continue
+        doc = (command.__doc__ or "").strip()
+        yield each, doc.partition("\n")[0].rstrip(".")
+
+
+def _table(title: str, rows: Iterable[tuple[str, str]]) -> str:
+    lines = list(rows)
+    if not lines:
+        return ""
+    left = max(len(word) for word, _ in lines)
+    text = "".join(f"  {word:{left}}  {doc}\n" for word, doc in lines)
+    return f"\n{title}\n{text}"

@@ -1,0 +1,265 @@
+"""Every setting, declared once: name, type, default, meaning, scopes.
+
+A setting is read as ``config[settings.LOCK_TIMEOUT]``.  What destroys or
+confirms has no setting on purpose.
+"""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from qemu_cli.errors import UsageError
+from qemu_cli.units import parse_duration, parse_size
+
+_T = TypeVar("_T")
+
+
+class Setting(Generic[_T]):
+    """One setting.
+
+    :param name: the dotted key; it ends in ``.*`` for a family of keys
+    :param default: as the user would write it
+    :param doc: one line for the reference
+    :param kind: the type's name in the reference
+    :param parse: turns the text into the value, or raises UsageError
+    :param instance: may an instance's own configuration set it?
+    """
+
+    def __init__(
+        self,
+        name: str,
+        default: str,
+        doc: str,
+        *,
+        kind: str,
+        parse: Callable[[str], _T],
+        instance: bool = True,
+    ) -> None:
+        self.name = name
+        self.default = default
+        self.doc = doc
+        self.kind = kind
+        self.parse = parse
+        self.instance = instance
+        SETTINGS[name] = self  # type: ignore[assignment]
+
+    @property
+    def family(self) -> str | None:
+        """``"alias."`` for ``alias.*``; None for a single setting."""
+        return self.name[:-1] if self.name.endswith(".*") else None
+
+    def of(self, member: str) -> "Setting[_T]":
+        """One member of the family, such as ``QEMU_BINARY.of("arm")``."""
+        one = object.__new__(type(self))
+        one.__dict__.update(self.__dict__, name=self.name[:-1] + member)
+        return one
+
+
+#: By name, in the order of the reference.
+SETTINGS: dict[str, Setting[object]] = {}
+
+
+def find(key: str) -> Setting[object] | None:
+    """The setting that a key belongs to, families included."""
+    if setting := SETTINGS.get(key):
+        return setting if setting.family is None else None
+    for setting in SETTINGS.values():
+        family = setting.family
+        if family and key.startswith(family) and key != family:
+            return setting.of(key.removeprefix(family))
+    return None
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text) < 10**6:
+        raise UsageError(f"not a whole number above 0: {text!r}")
+    return int(text)
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise UsageError(f"{text!r} is not one of {', '.join(words)}")
+        return text
+
+    return parse
+
+
+LOCK_TIMEOUT = Setting(
+    "lock.timeout",
+    "10s",
+    "how long to wait for another command on the same VM",
+    kind="duration",
+    parse=parse_duration,
+)
+PROBE_TIMEOUT = Setting(
+    "probe.timeout",
+    "1s",
+    "how long `list` waits for the answers of all monitors",
+    kind="duration",
+    parse=parse_duration,
+)
+CONNECT_TIMEOUT = Setting(
+    "connect.timeout",
+    "5s",
+    "how long a monitor may take to greet",
+    kind="duration",
+    parse=parse_duration,
+)
+START_TIMEOUT = Setting(
+    "start.timeout",
+    "30s",
+    "how long QEMU may take until its monitor answers",
+    kind="duration",
+    parse=parse_duration,
+)
+SHUTDOWN_TIMEOUT = Setting(
+    "shutdown.timeout",
+    "60s",
+    "how long a guest may take to shut down",
+    kind="duration",
+    parse=parse_duration,
+)
+JOBS_PARALLEL = Setting(
+    "jobs.parallel",
+    "8",
+    "on how many VMs a command works at the same time",
+    kind="count",
+    parse=_count,
+    instance=False,
+)
+FORMAT_LIST = Setting(
+    "format.list",
+    "table",
+    "the output format of commands that list",
+    kind="text",
+    parse=str,
+    instance=False,
+)
+FORMAT_SHOW = Setting(
+    "format.show",
+    "table",
+    "the output format of commands that show one thing",
+    kind="text",
+    parse=str,
+    instance=False,
+)
+TEMPLATE_LIST = Setting(
+    "template.list",
+    "",
+    "a line of `-f template`, such as '{name} {state}'",
+    kind="text",
+    parse=str,
+    instance=False,
+)
+TEMPLATE_SHOW = Setting(
+    "template.show",
+    "",
+    "the same for commands that show one thing",
+    kind="text",
+    parse=str,
+    instance=False,
+)
+ACCEL = Setting(
+    "accel",
+    "auto",
+    "the accelerator of new instances: auto, kvm or tcg",
+    kind="auto|kvm|tcg",
+    parse=_one_of("auto", "kvm", "tcg"),
+)
+MEMORY = Setting(
+    "memory",
+    "1G",
+    "the memory of new instances",
+    kind="size",
+    parse=parse_size,
+)
+CPUS = Setting(
+    "cpus",
+    "1",
+    "the number of CPUs of new instances",
+    kind="count",
+    parse=_count,
+)
+PROFILE = Setting(
+    "profile",
+    "",
+    "the profile of new instances; empty: the architecture's usual one",
+    kind="text",
+    parse=str,
+)
+DISK_SIZE = Setting(
+    "disk.size",
+    "10G",
+    "the size of a new, empty disk",
+    kind="size",
+    parse=parse_size,
+)
+FORWARD_HOST = Setting(
+    "forward.host",
+    "127.0.0.1",
+    "the host address that forwarded ports are bound to",
+    kind="text",
+    parse=str,
+)
+QEMU_PATH = Setting(
+    "qemu.path",
+    "",
+    "a directory in which QEMU's programs are looked for first",
+    kind="text",
+    parse=str,
+    instance=False,
+)
+QEMU_BINARY = Setting(
+    "qemu.binary.*",
+    "",
+    "the QEMU for one architecture, such as qemu.binary.x86_64",
+    kind="text",
+    parse=str,
+    instance=False,
+)
+SNAPSHOT_MAX_FREEZE = Setting(
+    "snapshot.max-freeze",
+    "10s",
+    "how long a guest's file systems may be frozen",
+    kind="duration",
+    parse=parse_duration,
+)
+LOG_SERIAL_MAX = Setting(
+    "log.serial-max",
+    "64M",
+    "the size at which the serial log is rotated",
+    kind="size",
+    parse=parse_size,
+)
+EDITOR = Setting(
+    "editor",
+    "",
+    "the editor; empty: $VISUAL, $EDITOR, vi",
+    kind="text",
+    parse=str,
+    instance=False,
+)
+PAGER = Setting(
+    "pager",
+    "",
+    "the pager; empty: $PAGER, less",
+    kind="text",
+    parse=str,
+    instance=False,
+)
+COLOR = Setting(
+    "color",
+    "auto",
+    "colour states in tables: auto (on a terminal), always or never",
+    kind="auto|always|never",
+    parse=_one_of("auto", "always", "never"),
+    instance=False,
+)
+ALIAS = Setting(
+    "alias.*",
+    "",
+    "a command of your own, such as alias.up = 'start --console'",
+    kind="text",
+    parse=str,
+    instance=False,
+)

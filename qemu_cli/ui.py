@@ -1,0 +1,103 @@
+"""Talk: everything for people's eyes goes to stderr, through here."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TextIO
+
+from qemu_cli.errors import QemuCliError, UsageError
+
+
+def printable(text: str) -> str:
+    """Escape what would steer a terminal: a guest may have written it."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each
+        if each.isprintable()
+        else each.encode("unicode_escape").decode("ascii")
+        for each in text
+    )
+
+
+class UI:
+    """What a command says to the person before the terminal.
+
+    :param stdin: where answers come from
+    :param stderr: where the talk goes
+    :param level: 0 quiet, 1 normal, 2 and more verbose
+    """
+
+    def __init__(self, stdin: TextIO, stderr: TextIO, level: int = 1) -> None:
+        self._stdin = stdin
+        self._stderr = stderr
+        self.level = level
+
+    def _line(self, text: str) -> None:
+        for line in text.splitlines() or [""]:
+            self._stderr.write(printable(line) + "\n")
+        self._stderr.flush()
+
+    def say(self, text: str) -> None:
+        """Tell of a success or of progress; ``-q`` hides it."""
+        if self.level > 0:
+            self._line(text)
+
+    def detail(self, text: str) -> None:
+        """Tell what only ``-v`` wants to know."""
+        if self.level > 1:
+            self._line(text)
+
+    def warn(self, text: str) -> None:
+        """Tell of something that is wrong but stops nothing."""
+        self._line(f"qemu: warning: {text}")
+
+    def error(self, text: str) -> None:
+        """Tell what failed."""
+        self._line(f"qemu: error: {text}")
+
+    def hint(self, text: str) -> None:
+        """Tell what to do next."""
+        self._line(f"hint: {text}")
+
+    def confirm(self, question: str, yes: bool) -> None:
+        """Return when the person agrees.
+
+        :param question: without the question mark, such as
+            ``delete web and its disks``
+        :param yes: agreed on the command line (``--yes``)
+        :raise UsageError: nobody to ask, and no ``--yes``
+        :raise QemuCliError: the answer was not yes
+        """
+        if yes:
+            return
+        if not (self._stdin.isatty() and self._stderr.isatty()):
+            raise UsageError(
+                f"{question}: not without --yes, as there is no terminal "
+                "to ask on"
+            )
+        self._stderr.write(f"{printable(question)}? [y/N] ")
+        self._stderr.flush()
+        if self._stdin.readline().strip().lower() not in ("y", "yes"):
+            raise QemuCliError(f"{question}: not confirmed")
+
+    @contextlib.contextmanager
+    def progress(self, label: str) -> Iterator[Callable[[int, int], None]]:
+        """Show how far something is, on a terminal only.
+
+        Yields a function of (done, total), in any unit; a total of 0 is
+        not known yet.  The line is wiped at the end.
+        """
+        if self.level < 1 or not self._stderr.isatty():
+            yield lambda done, total: None
+            return
+
+        def show(done: int, total: int) -> None:
+            share = f"{100 * done // total:3d} %" if total > 0 else "  …"
+            self._stderr.write(f"\r\x1b[K{printable(label)} {share}")
+            self._stderr.flush()
+
+        try:
+            yield show
+        finally:
+            self._stderr.write("\r\x1b[K")
+            self._stderr.flush()
