@@ -25,6 +25,7 @@ BIN := $(VENV)/bin
 GUEST_SOURCES := $(sort $(shell find tests/guest -type f))
 GUEST := $(CACHE)/guest/$(shell cat $(GUEST_SOURCES) | sha256sum | head -c12)
 QEMU10 := $(CACHE)/qemu10
+SCRIPTS := $(shell grep -rlI "^\#!.*sh$$" .ci doc tests tools)
 
 export QEMU_CLI_TEST_GUEST := $(GUEST)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -36,6 +37,7 @@ sources = $(shell find $(1) -name __pycache__ -prune -o \
 
 DEMO_PACKAGES := qemu-system-x86 qemu-utils cpio xz-utils
 TEST_PACKAGES := ovmf qemu-system-arm qemu-efi-aarch64 swtpm libnbd-bin systemd
+LINT_PACKAGES := shellcheck
 BENCH_PACKAGES := valgrind
 QEMU10_PACKAGES := debootstrap debian-archive-keyring patchelf
 
@@ -51,6 +53,9 @@ demo: demo-packages $(VENV)/installed $(GUEST)/initrd.gz
 test: lint types docs unit functional plugins
 
 lint: $(VENV)/tools
+	tools/packages.sh $(LINT_PACKAGES)
+	shellcheck $(SCRIPTS)
+	$(BIN)/towncrier build --draft --version next >/dev/null
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 

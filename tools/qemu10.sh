@@ -20,6 +20,7 @@ rm -rf "$root" "$bin"
 mkdir -p "$directory"
 
 # The mirror is whichever one this host's apt uses.
+# shellcheck disable=SC2016 # apt's own variable
 mirror=$(apt-get indextargets --format '$(SITE)' \
     'Created-By: Packages' 'Label: Debian' | head -1)
 if [ -z "$mirror" ]; then

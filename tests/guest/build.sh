@@ -84,6 +84,7 @@ add_module() { # PATH, relative to the kernel's module directory
     local needed
     [ -z "${added[$1]:-}" ] || return 0
     added[$1]=1
+    # shellcheck disable=SC2013 # words are what is wanted
     for needed in $(grep -m1 "^$1:" "$tree/modules.dep" | cut -d: -f2); do
         add_module "$needed"
     done
