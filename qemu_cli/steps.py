@@ -382,4 +382,6 @@ async def _communicate(
     while piece := await process.stdout.read(4096):
         listen(piece)
         pieces.append(piece)
-    return b"".join(pieces), await errors
+    err = await errors
+    await process.wait()
+    return b"".join(pieces), err
