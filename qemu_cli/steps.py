@@ -39,6 +39,9 @@ class Hands(Protocol):
     async def unspawn(self, step: "Spawn") -> None:
         """End what :meth:`spawn` started, if it runs."""
 
+    async def came_up(self, step: "Spawn") -> bool:
+        """Tell whether a QEMU that a killed program started is ready."""
+
 
 class Step(msgspec.Struct, frozen=True, tag=True):
     """One thing that is done to the world."""
@@ -193,12 +196,29 @@ class Qmp(Step, frozen=True, tag=True):
 
 
 class Spawn(Step, frozen=True, tag=True):
-    """Start the VM's QEMU with this argv and wait until it is ready."""
+    """Start the VM's QEMU with this argv and wait until it is ready.
+
+    ``recorder`` is the base name of the event recorder's pair of files,
+    ``helpers`` are programs that must run first and put themselves in the
+    background.
+    """
 
     argv: tuple[str, ...]
+    recorder: str
+    helpers: tuple[tuple[str, ...], ...] = ()
 
     def describe(self) -> str:
-        return shlex.join(self.argv)
+        source = shlex.quote(f"{self.recorder}.in")
+        target = shlex.quote(f"{self.recorder}.out")
+        command = '{"execute":"qmp_capabilities"}'
+        return "\n".join(
+            [
+                f"rm -f {source}; mkfifo -m 600 {source}; : > {target}",
+                f"(echo '{command}' > {source} &)",
+                *map(shlex.join, self.helpers),
+                shlex.join(self.argv),
+            ]
+        )
 
     async def do(self, hands: Hands) -> None:
         await hands.spawn(self)
@@ -310,9 +330,9 @@ class Runner:
         plan, last = found
         if last >= plan.point_of_no_return:
             await self._forward(plan, last)
-            return f"“{plan.title}” had been interrupted: finished it"
+            return f"'{plan.title}' had been interrupted: finished it"
         await self._back(plan, last)
-        return f"“{plan.title}” had been interrupted: took it back"
+        return f"'{plan.title}' had been interrupted: took it back"
 
     async def _forward(self, plan: Plan, start: int) -> None:
         for index in range(start, len(plan.steps)):
@@ -354,7 +374,7 @@ async def run_tool(
     except OSError as error:
         raise ToolError(
             f"{argv[0]} can't be run: {error.strerror}",
-            hint="“qemu doctor” names the package",
+            hint="'qemu doctor' names the package",
         ) from error
     try:
         if listen is None:

@@ -2,43 +2,17 @@
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from qemu_cli.instance.model import Cdrom, Definition, Disk, Nic
 from qemu_cli.paths import InstancePaths
 from qemu_cli.profiles.base import Profile
 
-#: The monitors of each VM of ours, in the order of :class:`Monitors`.
-MONITORS = ("control", "probe", "follower1", "follower2")
-
 SANDBOX = (
     "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 )
-
-
-class Channels(NamedTuple):
-    """How the process gets at what was opened for it beforehand.
-
-    A monitor is an inherited listening socket (``fd=7``) or, in a script
-    that people run by hand, a path that QEMU itself binds.
-    """
-
-    monitors: Mapping[str, str]
-    taps: Mapping[str, int] = {}
-    by_hand: bool = False
-
-
-def by_hand(paths: InstancePaths) -> Channels:
-    """The channels of a command that is run without this program."""
-    return Channels(
-        monitors={
-            name: f"path={escape(str(paths.directory / f'{name}.sock'))}"
-            for name in MONITORS
-        },
-        by_hand=True,
-    )
 
 
 def build(
@@ -47,7 +21,7 @@ def build(
     paths: InstancePaths,
     *,
     binary: Path,
-    channels: Channels,
+    by_hand: bool = False,
     accel: str | None = None,
     paused: bool = False,
     incoming: bool = False,
@@ -56,7 +30,8 @@ def build(
     """Return the argv that starts this VM.
 
     :param binary: the emulator for the definition's architecture
-    :param channels: see :class:`Channels`
+    :param by_hand: for people who run it without this program: sockets of
+        its own beside the disks, and no recorder
     :param accel: the accelerator, where the definition leaves it open
     :param paused: do not run the guest's CPUs yet (``-S``)
     :param incoming: wait for a saved state (``-incoming defer``)
@@ -64,6 +39,9 @@ def build(
     :raise UsageError: the profile does not have a device that is asked for
     """
     machine = definition.machine
+    where = paths
+    if by_hand:
+        where = InstancePaths(paths.directory, paths.directory)
     argv = [
         str(binary),
         *("-name", f"guest={escape(paths.name)},debug-threads=on"),
@@ -74,20 +52,20 @@ def build(
         *("-cpu", machine.cpu),
         *("-smp", _smp(definition)),
         *("-m", _memory(definition)),
-        *("-sandbox", SANDBOX),
+        *("-sandbox", _sandbox(definition, by_hand)),
         *("-pidfile", str(paths.pid_file)),
         *("-rtc", "base=utc"),
         *("-boot", "strict=on"),
-        *_display(definition, profile, paths),
-        *_monitors(paths, channels),
+        *_display(definition, where),
+        *_monitors(paths, where, by_hand),
         *_firmware(definition, paths),
         *_kernel(definition),
         *("-object", "rng-random,id=rng0,filename=/dev/urandom"),
     ]
     for device in profile.controllers(definition):
         argv += ["-device", device]
-    argv += _character_devices(paths, channels)
-    argv += _tpm(definition, profile, paths)
+    argv += _character_devices(paths, where)
+    argv += _tpm(definition, profile, where)
     if definition.display != "none":
         for device in profile.display():
             argv += ["-device", device]
@@ -99,7 +77,7 @@ def build(
         argv += _cdrom(cdrom, profile, paths, order)
         order += 1
     for nic in definition.nics:
-        argv += _nic(nic, profile, channels)
+        argv += _nic(nic, profile)
     if incoming:
         argv += ["-incoming", "defer"]
     if paused:
@@ -182,32 +160,41 @@ def _memory(definition: Definition) -> str:
     return size
 
 
-def _display(
-    definition: Definition, profile: Profile, paths: InstancePaths
-) -> list[str]:
-    if definition.display == "none":
-        return ["-display", "none"]
+def _sandbox(definition: Definition, by_hand: bool) -> str:
+    # By hand, QEMU itself has to run qemu-bridge-helper.
+    if by_hand and any(nic.backend == "bridge" for nic in definition.nics):
+        return SANDBOX.replace("spawn=deny", "spawn=allow").replace(
+            "elevateprivileges=deny", "elevateprivileges=children"
+        )
+    return SANDBOX
+
+
+def _display(definition: Definition, where: InstancePaths) -> list[str]:
     if definition.display == "vnc":
-        return ["-display", f"vnc=unix:{escape(str(paths.vnc_socket))}"]
+        return ["-display", f"vnc=unix:{escape(str(where.vnc_socket))}"]
     return ["-display", definition.display]
 
 
-def _monitors(paths: InstancePaths, channels: Channels) -> list[str]:
+def _monitors(
+    paths: InstancePaths, where: InstancePaths, by_hand: bool
+) -> list[str]:
     argv: list[str] = []
-    for name in MONITORS:
+    sockets = (
+        where.control_socket,
+        where.probe_socket,
+        *where.follower_sockets,
+    )
+    for socket in sockets:
+        name, path = socket.stem, escape(str(socket))
         argv += [
             "-chardev",
-            f"socket,id={name},{channels.monitors[name]},server=on,wait=off",
-            "-mon",
-            f"chardev={name},mode=control",
+            f"socket,id={name},path={path},server=on,wait=off",
         ]
-    if not channels.by_hand:  # its FIFO is prepared at each start
-        argv += [
-            "-chardev",
-            f"pipe,id=recorder,path={escape(str(paths.events))}",
-            "-mon",
-            "chardev=recorder,mode=control",
-        ]
+        argv += ["-mon", f"chardev={name},mode=control"]
+    if not by_hand:  # its FIFO is prepared at each start
+        events = escape(str(paths.events))
+        argv += ["-chardev", f"pipe,id=recorder,path={events}"]
+        argv += ["-mon", "chardev=recorder,mode=control"]
     return argv
 
 
@@ -247,11 +234,10 @@ def _kernel(definition: Definition) -> list[str]:
 
 
 def _character_devices(
-    paths: InstancePaths, channels: Channels
+    paths: InstancePaths, where: InstancePaths
 ) -> list[str]:
-    where = paths.directory if channels.by_hand else paths.runtime
-    serial = escape(str(where / paths.serial_socket.name))
-    agent = escape(str(where / paths.agent_socket.name))
+    serial = escape(str(where.serial_socket))
+    agent = escape(str(where.agent_socket))
     return [
         "-chardev",
         f"socket,id=serial0,path={serial},server=on,wait=off,"
@@ -267,13 +253,13 @@ def _character_devices(
 
 
 def _tpm(
-    definition: Definition, profile: Profile, paths: InstancePaths
+    definition: Definition, profile: Profile, where: InstancePaths
 ) -> list[str]:
     if not definition.tpm:
         return []
     return [
         "-chardev",
-        f"socket,id=tpmctl0,path={escape(str(paths.tpm_socket))}",
+        f"socket,id=tpmctl0,path={escape(str(where.tpm_socket))}",
         "-tpmdev",
         "emulator,id=tpm0,chardev=tpmctl0",
         "-device",
@@ -317,7 +303,7 @@ def _cdrom(
     return ["-blockdev", _json(node), "-device", f"{front},drive={cdrom.id}"]
 
 
-def _nic(nic: Nic, profile: Profile, channels: Channels) -> list[str]:
+def _nic(nic: Nic, profile: Profile) -> list[str]:
     if nic.backend == "user":
         netdev = f"user,id={nic.id}"
         for forward in nic.forwards:
@@ -325,8 +311,6 @@ def _nic(nic: Nic, profile: Profile, channels: Channels) -> list[str]:
                 f",hostfwd={forward.protocol}:{forward.host_address}:"
                 f"{forward.host_port}-:{forward.guest_port}"
             )
-    elif nic.id in channels.taps:
-        netdev = f"tap,id={nic.id},fd={channels.taps[nic.id]}"
     else:
         netdev = f"bridge,id={nic.id},br={nic.bridge}"
     device = f"{profile.nic(nic)},netdev={nic.id},mac={nic.mac},id={nic.id}"

@@ -118,8 +118,9 @@ class Cache:
         key = [status.st_mtime_ns, status.st_size, status.st_ino]
         entry = self._entries.get(str(definition))
         if entry and entry[0] == key:
-            *plain, forwards = entry[1]
-            return Facts(*plain, tuple(Forward(*one) for one in forwards))
+            facts = Facts(*entry[1])
+            forwards = tuple(Forward(*one) for one in facts.forwards)
+            return facts._replace(forwards=forwards)
         facts = self._parse(definition)
         self._entries[str(definition)] = [key, facts]
         self._changed = True

@@ -33,9 +33,7 @@ Id = Annotated[
     str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9._-]*$", max_length=31)
 ]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
-Mac = Annotated[
-    str, msgspec.Meta(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
-]
+Mac = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")]
 Uuid = Annotated[
     str, msgspec.Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 ]
@@ -180,7 +178,7 @@ def parse(text: str, *, source: str) -> Definition:
     except tomllib.TOMLDecodeError as error:
         raise DefinitionError(
             f"{source} is not valid TOML: {error}",
-            hint="“qemu edit” checks a change before it is saved",
+            hint="'qemu edit' checks a change before it is saved",
         ) from error
     found = raw.get("format", None)
     if isinstance(found, int) and found > FORMAT:
@@ -205,9 +203,7 @@ def render(definition: Definition) -> str:
     plain["format"] = FORMAT
     document = tomlkit.document()
     document.add(tomlkit.comment("A virtual machine of qemu(1)."))
-    document.add(
-        tomlkit.comment("Change it with “qemu edit” or “qemu set”.")
-    )
+    document.add(tomlkit.comment("Change it with 'qemu edit' or 'qemu set'."))
     ordered = {"format": plain.pop("format"), **plain}
     simple = {k: v for k, v in ordered.items() if not _is_table(v)}
     tables = {k: v for k, v in ordered.items() if _is_table(v)}
@@ -225,14 +221,18 @@ def _is_table(value: object) -> bool:
 def inconsistencies(definition: Definition) -> list[str]:
     """Name what is well-typed but can't be: doubled ids, places, ports."""
     problems = []
-    devices = (*definition.disks, *definition.cdroms, *definition.nics)
+    devices: list[Disk | Cdrom | Nic] = [
+        *definition.disks,
+        *definition.cdroms,
+        *definition.nics,
+    ]
     for what, values in (
         ("id", [device.id for device in devices]),
         ("slot", [d.slot for d in devices if d.slot != "mmio"]),
         ("MAC", [nic.mac for nic in definition.nics]),
     ):
         problems += [
-            f"the {what} “{value}” is used twice" for value in _twice(values)
+            f"the {what} '{value}' is used twice" for value in _twice(values)
         ]
     ports = [(f.protocol, f.host_port) for f in definition.forwards]
     problems += [
@@ -269,12 +269,12 @@ def _explain(message: str) -> str:
         known = known_keys(place)
         near = difflib.get_close_matches(key, known, n=1)
         where = f"in [{place}] " if place else ""
-        nearest = f"; did you mean “{near[0]}”?" if near else ""
-        return f"unknown key “{key}” {where}{nearest}".strip()
+        nearest = f"; did you mean '{near[0]}'?" if near else ""
+        return f"unknown key '{key}' {where}{nearest}".strip()
     if match := re.search(r"missing required field `(.+)`", message):
-        return f"“{'.'.join(filter(None, (place, match[1])))}” is missing"
-    return f"“{place}”: {message[0].lower()}{message[1:]}" if place else (
-        message
+        return f"'{'.'.join(filter(None, (place, match[1])))}' is missing"
+    return (
+        f"'{place}': {message[0].lower()}{message[1:]}" if place else (message)
     )
 
 

@@ -21,28 +21,28 @@ def check_name(name: str) -> str:
 
     :raise UsageError: it may not; the message says why
     """
-    hint = "a name is made of letters, digits, “.”, “_” and “-”, as in web-1"
+    hint = "a name is made of letters, digits, '.', '_' and '-', as in web-1"
     shown = name if len(name) <= NAME_MAX else f"{name[:20]}…"
     if len(name) > NAME_MAX:
         raise UsageError(
-            f"the name “{shown}” is {len(name)} characters long; "
+            f"the name '{shown}' is {len(name)} characters long; "
             f"{NAME_MAX} is the most"
         )
     if not name:
         raise UsageError("the name is empty", hint=hint)
     if name in RESERVED:
-        raise UsageError(f"“{name}” is a word of ours, not a name")
+        raise UsageError(f"'{name}' is a word of ours, not a name")
     if not _NAME.fullmatch(name):
         bad = next(
             (c for c in name if not re.match(r"[A-Za-z0-9._-]", c)), name[0]
         )
         raise UsageError(
-            f"“{shown}” can't be a name: {ascii_name(bad)} is not allowed"
+            f"'{shown}' can't be a name: {ascii_name(bad)} is not allowed"
             + (" at its start" if bad == name[0] else ""),
             hint=hint,
         )
     if name.endswith(".lock"):
-        raise UsageError(f"“{shown}” can't be a name: it ends in .lock")
+        raise UsageError(f"'{shown}' can't be a name: it ends in .lock")
     return name
 
 
@@ -51,5 +51,5 @@ def ascii_name(character: str) -> str:
     if character == " ":
         return "a space"
     if character.isascii() and character.isprintable():
-        return f"“{character}”"
+        return f"'{character}'"
     return f"character U+{ord(character):04X}"

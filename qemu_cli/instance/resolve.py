@@ -32,7 +32,7 @@ def select(
     for state in states:
         if state not in vms.STATES:
             raise UsageError(
-                f"there is no state “{state}”",
+                f"there is no state '{state}'",
                 hint=f"the states are {', '.join(vms.STATES)}",
             )
     known = vms.names(paths)
@@ -59,7 +59,7 @@ def _match(references: Sequence[str], known: Sequence[str]) -> list[str]:
         elif _GLOB & set(reference):
             matches = fnmatch.filter(known, reference)
             if not matches:
-                raise NotFoundError(f"no instance matches “{reference}”")
+                raise NotFoundError(f"no instance matches '{reference}'")
             wanted |= dict.fromkeys(matches)
         else:
             raise _unknown(reference, known)
@@ -68,6 +68,6 @@ def _match(references: Sequence[str], known: Sequence[str]) -> list[str]:
 
 def _unknown(reference: str, known: Sequence[str]) -> NotFoundError:
     return NotFoundError(
-        f"there is no instance “{reference}”",
-        hint=did_you_mean(reference, known) or "“qemu list” shows all",
+        f"there is no instance '{reference}'",
+        hint=did_you_mean(reference, known) or "'qemu list' shows all",
     )

@@ -122,7 +122,7 @@ def _entries(directory: Path) -> set[str]:
     except OSError as error:
         raise QemuCliError(
             f"{directory} can't be read: {error.strerror}",
-            hint="“qemu doctor” looks at permissions",
+            hint="'qemu doctor' looks at permissions",
         ) from error
 
 
@@ -145,7 +145,9 @@ def look(
         monitor = _free_monitor(vm, procfs)
         if monitor is None:
             vms[index] = vm._replace(
-                state="busy", reason="all its monitors are in use", reach="busy"
+                state="busy",
+                reason="all its monitors are in use",
+                reach="busy",
             )
         else:
             asked[index] = Target(monitor, vm.process.pid)
@@ -226,7 +228,7 @@ def _judge(vm: VM, answer: Answer) -> VM:
             return vm
         if run_state in _BUSY_RUN_STATES:
             return vm._replace(state="busy", reason=run_state or "")
-        # “paused” says it all; “prelaunch” or “io-error” says more.
+        # 'paused' says it all; 'prelaunch' or 'io-error' says more.
         reason = "" if run_state == "paused" else run_state or ""
         return vm._replace(state="paused", reason=reason)
     if vm.paths.journal.exists() and answer.reach in ("stuck", "gone", "busy"):

@@ -1,10 +1,11 @@
-"""The lock on the control monitor, which names its holder.
+"""A lock on a VM or its control monitor, which names its holder.
 
 An flock(2): it ends with the process that holds it, however that ends.
 The file's content is for those who wait in vain.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
@@ -33,11 +34,14 @@ class Holder(NamedTuple):
 
 
 @asynccontextmanager
-async def locked(path: str, who: str, deadline: float) -> AsyncIterator[None]:
+async def locked(
+    path: str, who: str, deadline: float, *, what: str = "the VM's monitor"
+) -> AsyncIterator[None]:
     """Hold the lock for the length of the block.
 
     :param who: the command, for those who wait
     :param deadline: of the running loop's clock, in seconds
+    :param what: what is locked, for those who wait in vain
     :raise BusyError: it is held until after the deadline; says by whom
     :raise StateError: the directory of the lock is gone
     """
@@ -49,10 +53,11 @@ async def locked(path: str, who: str, deadline: float) -> AsyncIterator[None]:
             hint="see 'qemu doctor'",
         ) from None
     try:
-        await _take(fd, path, deadline)
+        await _take(fd, path, deadline, what)
         me = Holder(os.getpid(), who, time.time())
         os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps(me._asdict()).encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk: locked all the same
+            os.pwrite(fd, json.dumps(me._asdict()).encode(), 0)
         yield
         os.ftruncate(fd, 0)
     finally:
@@ -67,7 +72,7 @@ def holder(path: str) -> Holder | None:
         return None
 
 
-async def _take(fd: int, path: str, deadline: float) -> None:
+async def _take(fd: int, path: str, deadline: float, what: str) -> None:
     loop = asyncio.get_running_loop()
     while True:
         try:
@@ -75,8 +80,7 @@ async def _take(fd: int, path: str, deadline: float) -> None:
         except BlockingIOError:
             if loop.time() >= deadline:
                 raise BusyError(
-                    f"the VM is busy: {holder(path) or 'another command'}"
-                    " uses its control monitor",
+                    f"{what} is busy: {holder(path) or 'another command'}",
                     hint="try again when that has ended",
                 ) from None
         await asyncio.sleep(RETRY_S)

@@ -1,0 +1,84 @@
+"""What was done to an instance, a JSON object a line, as ``git log``.
+
+A line is written after the fact.  ``start`` opens a run; the ``exit`` that
+closes it is written by the first changing command that sees it gone.
+"""
+
+import contextlib
+import getpass
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from qemu_cli.instance import recorder
+from qemu_cli.paths import InstancePaths
+
+
+def note(
+    paths: InstancePaths, action: str, *, command: str, **details: object
+) -> None:
+    """Append an entry.
+
+    :param action: a word such as ``create``, ``start``, ``exit``
+    :param command: the command as it was typed
+    :param details: what else is worth knowing; JSON
+    """
+    entry = {
+        "time": time.time(),
+        "action": action,
+        "user": _user(),
+        "command": command,
+        **details,
+    }
+    # A full disk must not turn what has succeeded into a failure.
+    line = json.dumps(entry, ensure_ascii=False) + "\n"
+    with (
+        contextlib.suppress(OSError),
+        paths.history.open("a", encoding="utf-8") as stream,
+    ):
+        stream.write(line)
+
+
+def entries(path: Path) -> Iterator[dict[str, Any]]:
+    """Read the entries, oldest first; a damaged line is passed over."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError):
+            entry = json.loads(line)
+            if isinstance(entry, dict) and "action" in entry:
+                yield entry
+
+
+def last_run(paths: InstancePaths) -> tuple[dict[str, Any], bool] | None:
+    """Return the last ``start`` and whether its end is written down.
+
+    :return: None if it was never started
+    """
+    start = None
+    ended = False
+    for entry in entries(paths.history):
+        if entry["action"] == "start":
+            start, ended = entry, False
+        elif entry["action"] == "exit":
+            ended = True
+    return (start, ended) if start else None
+
+
+def exit_reason(paths: InstancePaths) -> str:
+    """Why the last run ended (QAPI ShutdownCause), or ``crashed``."""
+    if paths.pid_file.exists():
+        return "crashed"
+    return recorder.last_cause(paths.events_out) or "exited"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid())

@@ -1,0 +1,59 @@
+"""What every operation on an instance needs from the program around it."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from qemu_cli import settings
+from qemu_cli.config import Config
+from qemu_cli.extensions import Hooks
+from qemu_cli.hookspecs import VMFacts
+from qemu_cli.instance.vm import VM
+from qemu_cli.paths import InstancePaths, Paths
+from qemu_cli.qmp.probe import Answer, Target
+from qemu_cli.qmp.sessions import Sessions
+
+if TYPE_CHECKING:
+    from qemu_cli.instance.model import Definition
+
+
+class Host(NamedTuple):
+    """The user's surroundings on this host.
+
+    :param say: tells the user, on stderr, what goes on
+    :param warn: the same for what went wrong but stops nothing
+    :param who: the command as it was typed, for locks and histories
+    """
+
+    paths: Paths
+    config: Config
+    sessions: Sessions
+    hooks: Hooks
+    say: Callable[[str], None]
+    warn: Callable[[str], None]
+    who: str
+
+    def probe(self, targets: Sequence[Target]) -> list[Answer]:
+        """Ask monitors, for as long as the setting allows."""
+        timeout_s = self.config[settings.PROBE_TIMEOUT]
+        return self.sessions.probe(targets, timeout_s=timeout_s)
+
+
+def vm_facts(
+    paths: InstancePaths, definition: "Definition", pid: int | None = None
+) -> VMFacts:
+    """Return what hooks are told about an instance."""
+    return VMFacts(
+        name=paths.name,
+        directory=paths.directory,
+        uuid=definition.uuid,
+        arch=definition.arch,
+        machine=definition.machine.type,
+        pid=pid,
+        plugin=definition.plugin,
+    )
+
+
+def pid_of(vm: VM) -> int:
+    """The process of a VM that has one."""
+    assert vm.process is not None  # noqa: S101
+    return vm.process.pid
