@@ -48,12 +48,12 @@ RUN_TESTS = PATH=$(BIN):$$PATH $(BIN)/python tests/none_left.py \
     guest clean demo-packages test-packages
 
 demo: demo-packages $(VENV)/installed $(GUEST)/initrd.gz
-	PATH=$(BIN):$$PATH bash doc/tutorial/demo.sh $(GUEST)
+	@PATH=$(BIN):$$PATH bash doc/tutorial/demo.sh $(GUEST)
 
 test: lint types docs unit functional plugins
 
 lint: $(VENV)/tools
-	tools/packages.sh $(LINT_PACKAGES)
+	@tools/packages.sh $(LINT_PACKAGES)
 	shellcheck $(SCRIPTS)
 	$(BIN)/towncrier build --draft --version next >/dev/null
 	$(BIN)/ruff check .
@@ -77,14 +77,14 @@ plugins: test-packages $(VENV)/tools $(GUEST)/initrd.gz
 	$(RUN_TESTS) plugins $(ARGS)
 
 test-qemu10: test-packages $(VENV)/tools $(GUEST)/initrd.gz
-	tools/packages.sh $(QEMU10_PACKAGES)
+	@tools/packages.sh $(QEMU10_PACKAGES)
 	$(if $(filter 0,$(shell id -u)),,sudo) tools/qemu10.sh $(QEMU10)
 	QEMU_CLI_CONFIG_QEMU_PATH=$(QEMU10)/bin \
 	    QEMU_CLI_TEST_QEMU=$(QEMU10)/bin/qemu-system-x86_64 \
 	    $(RUN_TESTS) -n 2 tests/functional $(ARGS)
 
 bench: demo-packages $(VENV)/installed
-	tools/packages.sh $(BENCH_PACKAGES)
+	@tools/packages.sh $(BENCH_PACKAGES)
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 guest: demo-packages $(GUEST)/initrd.gz
@@ -93,35 +93,36 @@ clean:
 	rm -rf $(VENV) $(CACHE) build doc/_build
 
 demo-packages:
-	tools/packages.sh $(DEMO_PACKAGES)
+	@tools/packages.sh $(DEMO_PACKAGES)
 
 test-packages: demo-packages
-	tools/packages.sh $(TEST_PACKAGES)
+	@tools/packages.sh $(TEST_PACKAGES)
 
 $(GUEST)/initrd.gz: | demo-packages
 	tests/guest/build.sh $(GUEST) $(CACHE)/debs
 
 $(VENV)/made:
-	python=$$(tools/python.sh $(PYTHON)); \
+	@python=$$(tools/python.sh $(PYTHON)); \
 	"$$python" -c 'import ensurepip' 2>/dev/null || \
 	    tools/packages.sh python3-venv; \
+	echo "making .venv with $$python"; \
 	"$$python" -m venv --clear $(VENV)
-	$(BIN)/pip install -qq 'setuptools >= 75'
-	touch $@
+	@$(BIN)/pip install -qq 'setuptools >= 75'
+	@touch $@
 
 # Not editable: what is tested is what a user installs.
 $(VENV)/installed: $(VENV)/made setup.cfg pyproject.toml \
     $(call sources,qemu_cli)
-	rm -rf build
+	@rm -rf build
 	$(BIN)/pip install -qq --no-build-isolation .
-	rm -rf build
-	touch $@
+	@rm -rf build
+	@touch $@
 
 $(VENV)/extras: setup.cfg | $(VENV)/installed
 	$(BIN)/pip install -qq --no-build-isolation '.[test,lint,docs]'
-	touch $@
+	@touch $@
 
 $(VENV)/tools: $(VENV)/installed $(VENV)/extras $(call sources,plugins)
-	rm -rf plugins/*/build
+	@rm -rf plugins/*/build
 	$(BIN)/pip install -qq --no-build-isolation plugins/*/
-	touch $@
+	@touch $@
