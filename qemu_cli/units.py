@@ -35,7 +35,7 @@ def parse_size(text: str) -> int:
         size = number * _SIZE_FACTORS[unit] // scale
     if not 1 <= size <= SIZE_MAX:
         raise UsageError(
-            f"“{text}” is not a size",
+            f"'{text}' is not a size",
             hint="a size is a number and k, M, G or T, as in 512M or 1.5G;"
             " it is more than nothing and less than 8388608T",
         )
@@ -51,7 +51,7 @@ def parse_duration(text: str) -> float:
     match = _DURATION.fullmatch(text.strip().lower())
     if not match:
         raise UsageError(
-            f"“{text}” is not a duration",
+            f"'{text}' is not a duration",
             hint="a duration is a number and ms, s, m, h or d,"
             " as in 500ms, 10s or 1.5h; without a unit it is seconds",
         )

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from qemu_cli.errors import UsageError
 from qemu_cli.units import SIZE_MAX, parse_duration, parse_size
 

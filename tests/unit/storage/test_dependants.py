@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from qemu_cli.storage.dependants import local_files, users_of
 
 

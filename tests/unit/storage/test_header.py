@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from qemu_cli.errors import QemuCliError
 from qemu_cli.storage import header
 

@@ -34,7 +34,8 @@ def test_overlay_always_names_the_backing_format() -> None:
 
 def test_convert() -> None:
     argv = qemu_img.convert_argv(IMG, "/a", "raw", "/b", "qcow2")
-    assert argv == (IMG, "convert", *"-f raw -O qcow2 /a /b".split())
+    formats = ("-f", "raw", "-O", "qcow2")
+    assert argv == (IMG, "convert", *formats, "/a", "/b")
 
 
 def test_shrinking_has_to_be_said() -> None:
