@@ -1,0 +1,250 @@
+"""From a wish and the host's facts to a definition and a plan.  Pure."""
+
+import secrets
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from qemu_cli.errors import UsageError
+from qemu_cli.instance import firmware, model
+from qemu_cli.instance.model import Definition
+from qemu_cli.instance.wish import DiskWish, Wish
+from qemu_cli.paths import InstancePaths
+from qemu_cli.profiles.base import Profile
+from qemu_cli.steps import AnyStep, MakeDirectory, Plan, Tool, WriteFile
+from qemu_cli.storage import images, qemu_img
+
+_MEMORY_SLOTS = 8
+_MEMORY_ROOM_MIB = 16 * 1024
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the host says to a wish."""
+
+    arch: str
+    profile: Profile
+    machine: str
+    accel: str
+    cpu: str
+    qemu_img: str
+    images: tuple[images.ImageInfo | None, ...]
+    ports: tuple[int, ...]
+    memory_mib: int
+    cpus: int
+    max_cpus: int
+    firmware: firmware.Firmware | None = None
+    swtpm_setup: str | None = None
+    hint: str | None = None
+
+
+def plan(
+    paths: InstancePaths, wish: Wish, facts: Facts
+) -> tuple[Definition, Plan]:
+    """Work out the definition and the steps that make it.  Pure.
+
+    But for the uuid, the MACs and the time, which are new each time.
+    """
+    profile = facts.profile
+    disks, steps = _disks(paths, wish, facts)
+    slots = profile.slots(_buses(wish, profile))
+    definition = Definition(
+        uuid=str(uuid.uuid4()),
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        profile=profile.name,
+        arch=facts.arch,
+        machine=_machine(profile, facts, slots),
+        firmware=_firmware(wish, facts),
+        boot=_kernel(wish),
+        disks=tuple(
+            msgspec.convert({**disk, "slot": slot}, model.Disk)
+            for slot, disk in zip(slots, disks, strict=False)
+        ),
+        cdroms=_cdroms(wish, slots[len(disks) :]),
+        nics=_nics(wish, facts, slots[len(disks) + len(wish.cdroms) :]),
+        display=wish.display,
+        tpm=wish.tpm,
+        qemu_args=wish.qemu_args,
+    )
+    for problem in model.inconsistencies(definition):
+        raise UsageError(problem)
+    if wish.display != "none":
+        profile.display()  # refuses now, not at the first start
+    if wish.tpm:
+        profile.tpm()
+        steps.append(MakeDirectory(str(paths.tpm_state)))
+    if facts.firmware:
+        steps.append(_nvram(paths, facts, facts.firmware))
+    steps.append(WriteFile(str(paths.definition), model.render(definition)))
+    first = MakeDirectory(str(paths.directory))
+    return definition, Plan(f"create {paths.name}", (first, *steps))
+
+
+def _buses(wish: Wish, profile: Profile) -> list[str]:
+    buses = []
+    for disk in wish.disks:
+        bus = disk.bus or profile.disk_buses[0]
+        profile.check_bus(bus)
+        buses.append(bus)
+    if wish.cdroms and profile.cdrom_bus is None:
+        raise UsageError(f"profile {profile.name} has no CD drives")
+    buses += [str(profile.cdrom_bus)] * len(wish.cdroms)
+    return buses + ["nic"] * len(wish.nics)
+
+
+def _machine(
+    profile: Profile, facts: Facts, slots: Sequence[str]
+) -> model.Machine:
+    return model.Machine(
+        type=facts.machine,
+        accel=facts.accel,  # type: ignore[arg-type]
+        cpu=facts.cpu,
+        cpus=facts.cpus,
+        max_cpus=facts.max_cpus,
+        memory_mib=facts.memory_mib,
+        memory_slots=_MEMORY_SLOTS if profile.hotplug else 0,
+        max_memory_mib=max(4 * facts.memory_mib, _MEMORY_ROOM_MIB)
+        if profile.hotplug
+        else 0,
+        root_ports=profile.root_ports(slots),
+    )
+
+
+def _firmware(wish: Wish, facts: Facts) -> model.Firmware:
+    if facts.firmware is None:
+        return model.Firmware()
+    uefi = {
+        "kind": "uefi",
+        "code": str(facts.firmware.code),
+        "code_format": facts.firmware.code_format,
+        "secure_boot": wish.secure_boot,
+    }
+    return msgspec.convert(uefi, model.Firmware)
+
+
+def _kernel(wish: Wish) -> model.Kernel | None:
+    if wish.kernel is None:
+        return None
+    return model.Kernel(
+        kernel=str(wish.kernel.absolute()),
+        initrd=str(wish.initrd.absolute()) if wish.initrd else None,
+        append=wish.append,
+    )
+
+
+def _cdroms(wish: Wish, slots: Sequence[str]) -> tuple[model.Cdrom, ...]:
+    return tuple(
+        model.Cdrom(id=f"cdrom{n}", slot=slots[n], file=str(path.absolute()))
+        for n, path in enumerate(wish.cdroms)
+    )
+
+
+def _nics(
+    wish: Wish, facts: Facts, slots: Sequence[str]
+) -> tuple[model.Nic, ...]:
+    forwards = tuple(
+        model.Forward(
+            host_port=port,
+            guest_port=forward.guest_port,
+            host_address=forward.host_address,
+            protocol=forward.protocol,
+        )
+        for port, forward in zip(facts.ports, wish.forwards, strict=True)
+    )
+    nics = []
+    for number, nic in enumerate(wish.nics):
+        own = () if nic.bridge else forwards
+        forwards = () if own else forwards
+        nics.append(
+            model.Nic(
+                id=f"net{number}",
+                slot=slots[number],
+                mac=new_mac(),
+                backend="bridge" if nic.bridge else "user",
+                bridge=nic.bridge,
+                forwards=own,
+            )
+        )
+    if forwards:
+        raise UsageError("--forward needs a user NIC: --nic user")
+    return tuple(nics)
+
+
+def new_mac() -> str:
+    """A MAC in QEMU's range 52:54:00, which is locally administered."""
+    tail = secrets.token_bytes(3)
+    return "52:54:00:" + ":".join(f"{byte:02x}" for byte in tail)
+
+
+def _disks(
+    paths: InstancePaths, wish: Wish, facts: Facts
+) -> tuple[list[dict[str, object]], list[AnyStep]]:
+    fields: list[dict[str, object]] = []
+    steps: list[AnyStep] = []
+    for number, (disk, info) in enumerate(
+        zip(wish.disks, facts.images, strict=True)
+    ):
+        image_format = "qcow2"
+        if info is None or disk.source is None:
+            image_format = disk.format or "qcow2"
+        elif disk.mode != "overlay":
+            image_format = info.format
+        file = f"disk{number}.{image_format}"
+        if disk.mode == "in-place" and disk.source is not None:
+            file = str(disk.source.absolute())
+        else:
+            target = paths.directory / file
+            command = _image_command(facts, disk, info, target, image_format)
+            steps.append(Tool(command, creates=str(target)))
+        fields.append(
+            {
+                "id": f"disk{number}",
+                "file": file,
+                "format": image_format,
+                "bus": disk.bus or facts.profile.disk_buses[0],
+                "cache": disk.cache,
+                "read_only": disk.read_only,
+            }
+        )
+    return fields, steps
+
+
+def _image_command(
+    facts: Facts,
+    disk: DiskWish,
+    info: images.ImageInfo | None,
+    target: Path,
+    image_format: str,
+) -> tuple[str, ...]:
+    if info is None or disk.source is None:
+        size_bytes = disk.size_bytes or 0
+        return qemu_img.create_argv(
+            facts.qemu_img, target, size_bytes, image_format
+        )
+    source = disk.source.absolute()
+    if disk.mode == "copy":
+        if info.backing_file or info.data_file or source.is_block_device():
+            return qemu_img.convert_argv(
+                facts.qemu_img, source, info.format, target, image_format
+            )
+        return qemu_img.copy_argv(source, target)
+    return qemu_img.create_overlay_argv(
+        facts.qemu_img, target, source, info.format, size_bytes=disk.size_bytes
+    )
+
+
+def _nvram(
+    paths: InstancePaths, facts: Facts, found: firmware.Firmware
+) -> Tool:
+    command = qemu_img.convert_argv(
+        facts.qemu_img,
+        found.vars_template,
+        found.vars_format,
+        paths.nvram,
+        "qcow2",
+    )
+    return Tool(command, creates=str(paths.nvram))

@@ -1,0 +1,96 @@
+"""Deleting an instance: its directory, and nothing outside of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from qemu_cli.errors import QemuCliError, StateError
+from qemu_cli.instance import vm as vms
+from qemu_cli.instance.change import changing, run
+from qemu_cli.instance.create import chains
+from qemu_cli.instance.host import Host, pid_of, vm_facts
+from qemu_cli.instance.vm import VM
+from qemu_cli.paths import InstancePaths
+from qemu_cli.steps import Move, Plan, Remove
+from qemu_cli.storage import dependants, tools
+
+
+async def delete(host: Host, vm: VM) -> None:
+    """Delete a stopped instance.
+
+    It is renamed away first, so that it is gone at once; what a kill
+    leaves of it is removed by the next command that takes its name.
+
+    :raise StateError: it runs, or another instance needs a file of it
+    """
+    paths = vm.paths
+    async with changing(host, paths) as now:
+        check_deletable(now)
+        await check_unneeded(host, paths)
+        try:
+            facts = vm_facts(paths, now.definition)
+        except QemuCliError:
+            facts = None  # broken: it has no plug-ins to tell
+        await run(host, paths, plan_delete(paths))
+    if facts:
+        host.hooks.deleted(facts)
+
+
+def plan_delete(paths: InstancePaths) -> Plan:
+    """The steps that delete an instance.  Pure."""
+    return Plan(
+        f"delete {paths.name}",
+        (
+            Move(str(paths.directory), str(paths.doomed)),
+            Remove(str(paths.runtime)),
+            Remove(str(paths.doomed)),
+        ),
+        commit=1,
+    )
+
+
+def check_deletable(vm: VM) -> None:
+    """Refuse to delete a VM that runs.
+
+    :raise StateError: it runs
+    """
+    if vm.alive:
+        raise StateError(
+            f"'{vm.name}' is {vm.state} (pid {pid_of(vm)})",
+            hint=f"'qemu shutdown {vm.name}' first",
+        )
+
+
+async def check_unneeded(host: Host, paths: InstancePaths) -> None:
+    """Refuse to delete files that other instances are built on.
+
+    :raise StateError: names those instances
+    """
+    tool = tools.find("qemu-img", host.config)
+    others = await chains(host, tool)
+    others.pop(paths.name, None)
+    if not others:
+        return
+    needed: dict[str, Path] = {}
+    for file in files(paths):
+        for name in dependants.users_of(file, others):
+            needed[name] = file
+    if needed:
+        who = ", ".join(f"'{name}' ({file})" for name, file in needed.items())
+        raise StateError(
+            f"'{paths.name}' is needed by {who}",
+            hint="delete those first, or make them stand alone",
+        )
+
+
+def files(paths: InstancePaths) -> Iterator[Path]:
+    """All files in the instance's directory."""
+    for path in sorted(paths.directory.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            yield path
+
+
+def leftovers(host: Host) -> list[str]:
+    """Names whose creation or deletion was interrupted."""
+    pending = host.paths.instance("x").journal.parent
+    found = {path.stem for path in pending.glob("*.jsonl")}
+    return sorted(found - set(vms.names(host.paths)))
