@@ -48,6 +48,8 @@ class BareQemu:
             await self._stdin.drain()
             while line := await self._stdout.readline():
                 reply = json.loads(line)
+                if not isinstance(reply, dict):
+                    raise ValueError("this is not QMP")
                 if "return" in reply:
                     return reply["return"]
                 if "error" in reply:
