@@ -20,6 +20,7 @@ from qemu_cli.commandmanager import (
 from qemu_cli.config import Config
 from qemu_cli.errors import QemuCliError, UsageError
 from qemu_cli.extensions import Hooks
+from qemu_cli.instance.host import Host
 from qemu_cli.paths import Paths
 from qemu_cli.qmp.sessions import Sessions
 from qemu_cli.settings import ALIAS, CONNECT_TIMEOUT, LOCK_TIMEOUT
@@ -84,6 +85,19 @@ class QemuApp(cliff.app.App):
     def hooks(self) -> Hooks:
         """What plug-ins take part in."""
         return Hooks(self.ui.warn)
+
+    @functools.cached_property
+    def host(self) -> Host:
+        """What the services of :mod:`qemu_cli.instance` need of us."""
+        return Host(
+            paths=self.paths,
+            config=self.config,
+            sessions=self.qmp,
+            hooks=self.hooks,
+            say=self.ui.say,
+            warn=self.ui.warn,
+            who=self.qmp.who,
+        )
 
     def build_option_parser(
         self,

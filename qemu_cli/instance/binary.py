@@ -18,7 +18,7 @@ import msgspec
 from qemu_cli.config import Config
 from qemu_cli.errors import NotFoundError, RefusedError, UsageError
 from qemu_cli.files import write_atomically
-from qemu_cli.instance.bare_qemu import bare_qemu
+from qemu_cli.instance.bare_qemu import BareQemu, bare_qemu
 from qemu_cli.paths import Paths
 from qemu_cli.settings import QEMU_BINARY, QEMU_PATH
 from qemu_cli.storage.tools import look_for
@@ -58,9 +58,8 @@ class BinaryFacts(msgspec.Struct, frozen=True):
     :param arch: the guest architecture, as in ``qemu-system-<arch>``
     :param machines: by name
     :param aliases: such as ``q35``, to the versioned name
-    :param accelerators: compiled in; not: usable
+    :param accelerators: of KVM and TCG those compiled in; not: usable
     :param cpu_models: for ``-cpu``
-    :param devices: for ``-device``
     :param options: those with arguments; ``run-with`` is new in 9.0
     """
 
@@ -71,7 +70,6 @@ class BinaryFacts(msgspec.Struct, frozen=True):
     aliases: dict[str, str]
     accelerators: frozenset[str]
     cpu_models: frozenset[str]
-    devices: frozenset[str]
     options: frozenset[str]
 
     def machine(self, name: str) -> MachineFacts:
@@ -134,13 +132,19 @@ def find(arch: str, config: Config) -> Path:
 
 
 def available(config: Config) -> dict[str, Path]:
-    """Find the QEMUs for all architectures, without running any."""
+    """Find the QEMUs for all architectures, without running any.
+
+    Debian's other names for some (``qemu-system-amd64``, a link) are left
+    out.
+    """
     path = f"{config[QEMU_PATH]}:{os.environ.get('PATH', os.defpath)}"
     archs = {host_arch()}
     for directory in filter(None, path.split(":")):
-        with contextlib.suppress(OSError):
-            names = map(_EMULATOR.fullmatch, os.listdir(directory))  # noqa: PTH208
-            archs.update(match[1] for match in names if match)
+        for file in Path(directory).glob("qemu-system-*"):
+            match = _EMULATOR.fullmatch(file.name)
+            target = _EMULATOR.fullmatch(file.resolve().name) or match
+            if match and target and match[1] == target[1]:
+                archs.add(match[1])
     found = {}
     for arch in sorted(archs):
         with contextlib.suppress(NotFoundError):
@@ -187,10 +191,7 @@ async def _ask(binary: Path) -> BinaryFacts:
     async with bare_qemu(binary) as qemu:
         version = await qemu.execute("query-version")
         machines = await qemu.execute("query-machines")
-        accelerators = await qemu.execute("qom-list-types", implements="accel")
-        devices = await qemu.execute(
-            "qom-list-types", implements="device", abstract=False
-        )
+        accelerators = [n for n in ("kvm", "tcg") if await _has(qemu, n)]
         options = await qemu.execute("query-command-line-options")
         target = await qemu.execute("query-target")
         try:
@@ -204,15 +205,21 @@ async def _ask(binary: Path) -> BinaryFacts:
         arch=target["arch"],
         machines={m["name"]: _machine(m) for m in machines},
         aliases={m["alias"]: m["name"] for m in machines if "alias" in m},
-        accelerators=frozenset(
-            each["name"].removesuffix("-accel")
-            for each in accelerators
-            if each["name"].endswith("-accel")
-        ),
+        accelerators=frozenset(accelerators),
         cpu_models=frozenset(cpu["name"] for cpu in cpus),
-        devices=frozenset(device["name"] for device in devices),
         options=frozenset(option["option"] for option in options),
     )
+
+
+async def _has(qemu: BareQemu, accelerator: str) -> bool:
+    # Not qom-list-types: that loads every module, and a broken one among
+    # them ends QEMU.
+    try:
+        typename = f"{accelerator}-accel"
+        await qemu.execute("qom-list-properties", typename=typename)
+    except RefusedError:
+        return False
+    return True
 
 
 def _machine(machine: Mapping[str, Any]) -> MachineFacts:

@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from qemu_cli.errors import UsageError
-from qemu_cli.instance import firmware, model
+from qemu_cli.instance import model
+from qemu_cli.instance.firmware import Firmware
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.wish import DiskWish, Wish
 from qemu_cli.paths import InstancePaths
@@ -37,7 +38,7 @@ class Facts:
     memory_mib: int
     cpus: int
     max_cpus: int
-    firmware: firmware.Firmware | None = None
+    firmware: Firmware | None = None
     swtpm_setup: str | None = None
     hint: str | None = None
 
@@ -237,9 +238,7 @@ def _image_command(
     )
 
 
-def _nvram(
-    paths: InstancePaths, facts: Facts, found: firmware.Firmware
-) -> Tool:
+def _nvram(paths: InstancePaths, facts: Facts, found: Firmware) -> Tool:
     command = qemu_img.convert_argv(
         facts.qemu_img,
         found.vars_template,

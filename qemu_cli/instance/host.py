@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from qemu_cli import settings
 from qemu_cli.config import Config
 from qemu_cli.extensions import Hooks
-from qemu_cli.hookspecs import VMFacts
-from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths, Paths
 from qemu_cli.qmp.probe import Answer, Target
 from qemu_cli.qmp.sessions import Sessions
 
 if TYPE_CHECKING:
+    from qemu_cli.hookspecs import VMFacts
     from qemu_cli.instance.model import Definition
+    from qemu_cli.instance.vm import VM
 
 
 class Host(NamedTuple):
@@ -40,8 +40,10 @@ class Host(NamedTuple):
 
 def vm_facts(
     paths: InstancePaths, definition: "Definition", pid: int | None = None
-) -> VMFacts:
+) -> "VMFacts":
     """Return what hooks are told about an instance."""
+    from qemu_cli.hookspecs import VMFacts
+
     return VMFacts(
         name=paths.name,
         directory=paths.directory,
@@ -53,7 +55,7 @@ def vm_facts(
     )
 
 
-def pid_of(vm: VM) -> int:
+def pid_of(vm: "VM") -> int:
     """The process of a VM that has one."""
     assert vm.process is not None  # noqa: S101
     return vm.process.pid

@@ -50,10 +50,9 @@ class Microvm(Profile):
             "virtio-rng-device,rng=rng0,id=random0",
             "virtio-balloon-device,id=balloon0",
         ]
-        if any(
-            device.slot.startswith("scsi0:")
-            for device in (*definition.disks, *definition.cdroms)
-        ):
+        places = [disk.slot for disk in definition.disks]
+        places += [cdrom.slot for cdrom in definition.cdroms]
+        if any(place.startswith("scsi0:") for place in places):
             devices.append("virtio-scsi-device,id=scsi0")
         return devices
 

@@ -64,7 +64,8 @@ class PciProfile(Profile):
             "virtio-balloon-pci,id=balloon0,bus=pcie.0,addr=0x04",
             "pvpanic-pci,id=panic0,bus=pcie.0,addr=0x07",
         ]
-        places = [d.slot for d in (*definition.disks, *definition.cdroms)]
+        places = [disk.slot for disk in definition.disks]
+        places += [cdrom.slot for cdrom in definition.cdroms]
         if any(place.startswith("scsi0:") for place in places):
             devices.append("virtio-scsi-pci,id=scsi0,bus=pcie.0,addr=0x05")
         screen = definition.display != "none"

@@ -1,0 +1,267 @@
+"""The options that describe a new VM, for all commands that make one."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qemu_cli.errors import UsageError
+from qemu_cli.units import parse_size
+
+if TYPE_CHECKING:
+    from qemu_cli.config import Config
+    from qemu_cli.instance.wish import (
+        DiskWish,
+        ForwardWish,
+        Mode,
+        NicWish,
+        Wish,
+    )
+
+_DISK_KEYS = ("bus", "format", "cache", "readonly", "size")
+_DISPLAYS = ("none", "vnc", "gtk", "sdl", "spice-app", "curses")
+_CACHES = ("writeback", "none", "writethrough", "directsync", "unsafe")
+_BUSES = ("virtio", "scsi", "sata", "nvme", "usb")
+
+
+def add_wish_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a new VM, and its name."""
+    parser.add_argument("name", metavar="NAME", help="what it is to be called")
+    disks = parser.add_argument_group("disks")
+    disks.add_argument(
+        "--image",
+        type=Path,
+        metavar="FILE",
+        help="a disk image to start from; an overlay on it, it is not changed",
+    )
+    how = disks.add_mutually_exclusive_group()
+    how.add_argument(
+        "--copy", action="store_true", help="copy images that are given"
+    )
+    how.add_argument(
+        "--in-place",
+        action="store_true",
+        help="write to images that are given",
+    )
+    disks.add_argument(
+        "--disk",
+        action="append",
+        default=[],
+        metavar="SIZE|FILE[,KEY=VALUE…]",
+        help="a new disk, or one from an image; keys: bus, format, cache, "
+        "readonly, size (repeatable)",
+    )
+    disks.add_argument(
+        "--cdrom",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="ISO",
+        help="a CD in a drive (repeatable)",
+    )
+    disks.add_argument(
+        "--trust-image",
+        action="store_true",
+        help="take images that refer to other files",
+    )
+    boot = parser.add_argument_group("boot")
+    boot.add_argument("--kernel", type=Path, metavar="FILE", help="a kernel")
+    boot.add_argument("--initrd", type=Path, metavar="FILE", help="its initrd")
+    boot.add_argument("--append", metavar="ARGS", help="its command line")
+    boot.add_argument(
+        "--firmware", choices=("bios", "uefi"), help="what runs first"
+    )
+    boot.add_argument(
+        "--secure-boot",
+        action="store_true",
+        help="UEFI that checks signatures",
+    )
+    board = parser.add_argument_group("machine")
+    board.add_argument(
+        "--memory", metavar="SIZE", help="such as 2G; a bare number is MiB"
+    )
+    board.add_argument("--cpus", type=_count, metavar="N", help="CPUs")
+    board.add_argument("--arch", help="such as x86_64 or aarch64")
+    board.add_argument("--profile", help="q35, microvm, virt, or a plug-in's")
+    board.add_argument("--machine", metavar="TYPE", help="QEMU's machine type")
+    board.add_argument("--cpu", metavar="MODEL", help="QEMU's CPU model")
+    board.add_argument(
+        "--accel", choices=("auto", "kvm", "tcg"), help="the accelerator"
+    )
+    board.add_argument(
+        "--display",
+        choices=_DISPLAYS,
+        default="none",
+        help="a screen; vnc is on a unix socket",
+    )
+    board.add_argument(
+        "--tpm", action="store_true", help="a TPM 2.0, through swtpm"
+    )
+    board.add_argument(
+        "--qemu-arg",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="a word for QEMU's command line, as --qemu-arg=-d (repeatable)",
+    )
+    network = parser.add_argument_group("network")
+    network.add_argument(
+        "--nic",
+        action="append",
+        metavar="user|none|bridge=BR",
+        help="a network card (repeatable; default: user)",
+    )
+    network.add_argument(
+        "--forward",
+        action="append",
+        default=[],
+        metavar="[HOST:]GUEST",
+        help="a port of this host to one of the guest; without HOST a free "
+        "one is chosen, once for ever (repeatable)",
+    )
+
+
+def wish_of(args: argparse.Namespace, config: "Config") -> "Wish":
+    """Turn parsed options into a wish.
+
+    :raise UsageError: an option's value makes no sense
+    """
+    from qemu_cli import settings
+    from qemu_cli.instance.wish import DiskWish, Wish, parse_memory
+
+    mode: Mode = "overlay"
+    if args.copy or args.in_place:
+        mode = "copy" if args.copy else "in-place"
+    disks: list[DiskWish] = []
+    if args.image:
+        disks.append(DiskWish(source=args.image, mode=mode))
+    disks += [parse_disk(text, mode) for text in args.disk]
+    address = config[settings.FORWARD_HOST]
+    return Wish(
+        name=args.name,
+        arch=args.arch,
+        profile=args.profile,
+        machine=args.machine,
+        cpu=args.cpu,
+        accel=args.accel,
+        cpus=args.cpus,
+        memory_bytes=parse_memory(args.memory) if args.memory else None,
+        firmware=args.firmware,
+        secure_boot=args.secure_boot,
+        tpm=args.tpm,
+        kernel=args.kernel,
+        initrd=args.initrd,
+        append=args.append,
+        disks=tuple(disks),
+        cdroms=tuple(args.cdrom),
+        nics=_nics(args.nic),
+        forwards=tuple(parse_forward(f, address) for f in args.forward),
+        display=args.display,
+        qemu_args=tuple(args.qemu_arg),
+        trust_image=args.trust_image,
+    )
+
+
+def parse_disk(text: str, mode: "Mode" = "overlay") -> "DiskWish":
+    """Parse ``SIZE|FILE[,KEY=VALUE…]``.
+
+    What is neither the name of a file nor has a slash in it is a size.
+
+    :raise UsageError: an unknown key or value, or a bad size
+    """
+    from qemu_cli.instance.wish import DiskWish
+
+    what, *pairs = text.split(",")
+    keys = dict(_pair(text, pair) for pair in pairs)
+    size_bytes = parse_size(keys["size"]) if "size" in keys else None
+    source: Path | None = Path(what)
+    if "/" not in what and not Path(what).exists():
+        source, size_bytes = None, parse_size(what)
+    return DiskWish(
+        size_bytes=size_bytes,
+        source=source,
+        mode=mode,
+        bus=_choice(keys, "bus", _BUSES),
+        format=keys.get("format"),
+        cache=_choice(keys, "cache", _CACHES) or "writeback",
+        read_only=_choice(keys, "readonly", ("on", "off")) == "on",
+    )
+
+
+def _pair(text: str, pair: str) -> tuple[str, str]:
+    key, equals, value = pair.partition("=")
+    if not equals or key not in _DISK_KEYS:
+        raise UsageError(
+            f"--disk {text}: '{pair}' is not understood",
+            hint=f"the keys are {', '.join(_DISK_KEYS)}, as in 20G,bus=scsi",
+        )
+    return key, value
+
+
+def _choice(
+    keys: dict[str, str], key: str, known: tuple[str, ...]
+) -> str | None:
+    value = keys.get(key)
+    if value is not None and value not in known:
+        raise UsageError(
+            f"there is no {key} '{value}'", hint=f"there is {', '.join(known)}"
+        )
+    return value
+
+
+def parse_forward(text: str, address: str = "127.0.0.1") -> "ForwardWish":
+    """Parse ``[[ADDRESS:]HOST:]GUEST[/udp]``.
+
+    :param address: where the host listens when nothing is said
+    :raise UsageError: it is not of this form
+    """
+    from qemu_cli.instance.wish import ForwardWish
+
+    ports, slash, protocol = text.partition("/")
+    words = ports.split(":")
+    if len(words) > 3 or (slash and protocol not in ("tcp", "udp")):
+        raise _bad_forward(text)
+    *front, guest = words
+    host = front.pop() if front else "0"
+    try:
+        numbers = int(guest), int(host or "0")
+    except ValueError:
+        raise _bad_forward(text) from None
+    if not 1 <= numbers[0] <= 65535 or not 0 <= numbers[1] <= 65535:
+        raise UsageError(f"--forward {text}: ports are from 1 to 65535")
+    return ForwardWish(
+        guest_port=numbers[0],
+        host_port=numbers[1],
+        host_address=front[0] if front else address,
+        protocol="udp" if protocol == "udp" else "tcp",
+    )
+
+
+def _bad_forward(text: str) -> UsageError:
+    return UsageError(
+        f"--forward {text} is not understood",
+        hint="it is [HOST:]GUEST, as in 2222:22, or 22 for any free port",
+    )
+
+
+def _nics(values: list[str] | None) -> "tuple[NicWish, ...]":
+    from qemu_cli.instance.wish import NicWish
+
+    nics = []
+    for value in values or ["user"]:
+        kind, equals, bridge = value.partition("=")
+        if kind == "user" and not equals:
+            nics.append(NicWish())
+        elif kind == "bridge" and bridge:
+            nics.append(NicWish(bridge=bridge))
+        elif value != "none" or len(values or []) > 1:
+            raise UsageError(
+                f"--nic {value} is not understood",
+                hint="it is user, none, or bridge=NAME",
+            )
+    return tuple(nics)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
+        raise UsageError(f"not a number of CPUs: '{text}'")
+    return int(text)

@@ -1,0 +1,104 @@
+"""qemu create."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from qemu_cli.columns import Named, Size
+from qemu_cli.command import ShowOne
+from qemu_cli.command.wish import add_wish_options, wish_of
+
+
+class Create(ShowOne):
+    """Make a VM: its directory, its disks and its definition.
+
+    An image that is given is never changed: the VM gets an overlay on it,
+    unless --copy or --in-place says otherwise.  What was made is printed;
+    it is not started without --start.
+    """
+
+    examples = (
+        "qemu create web --image debian-13.qcow2 --forward 22 --start",
+        "qemu create installer --disk 20G --cdrom debian-13.iso",
+        "qemu create k --kernel vmlinuz --initrd initrd.gz "
+        "--append console=ttyS0",
+    )
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        add_wish_options(parser)
+        parser.add_argument(
+            "--start", action="store_true", help="start it at once"
+        )
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="only print what would be done",
+        )
+        return parser
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        if not parsed_args.dry_run:
+            return super().run(parsed_args)
+        from qemu_cli.command import loop
+        from qemu_cli.instance import create
+
+        wish = wish_of(parsed_args, self.app.config)
+        made = loop.run(create.create(self.app.host, wish, dry_run=True))
+        for line in made.plan.describe():
+            self.app.stdout.write(f"{line}\n")
+        return 0
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[Sequence[str], Sequence[Any]]:
+        from qemu_cli.command import loop
+        from qemu_cli.instance import create, start
+        from qemu_cli.instance.resolve import resolve
+
+        host = self.app.host
+        wish = wish_of(parsed_args, self.app.config)
+
+        async def work() -> create.Created:
+            made = await create.create(host, wish)
+            if parsed_args.start:
+                vm = resolve(host.paths, wish.name, probe=host.probe)
+                await start.start(host, vm)
+            return made
+
+        made = loop.run(work())
+        if made.hint:
+            self.app.ui.hint(made.hint)
+        return _shown(wish.name, made, str(host.paths.instances / wish.name))
+
+
+def _shown(
+    name: str, made: Any, directory: str
+) -> tuple[Sequence[str], Sequence[Any]]:
+    definition = made.definition
+    machine = definition.machine
+    row = {
+        "name": name,
+        "directory": directory,
+        "arch": definition.arch,
+        "machine": machine.type,
+        "accel": machine.accel,
+        "cpus": machine.cpus,
+        "memory_mib": Size(machine.memory_mib, unit=1 << 20),
+        "firmware": definition.firmware.kind,
+        "disks": Named(
+            [disk.file for disk in definition.disks],
+            ", ".join(f"{d.id}: {d.file}" for d in definition.disks),
+        ),
+        "forwards": Named(
+            [
+                {"host_port": f.host_port, "guest_port": f.guest_port}
+                for f in definition.forwards
+            ],
+            " ".join(
+                f"{f.host_address}:{f.host_port}→{f.guest_port}"
+                for f in definition.forwards
+            ),
+        ),
+    }
+    return list(row), list(row.values())

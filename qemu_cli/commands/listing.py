@@ -1,0 +1,167 @@
+"""qemu list."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from qemu_cli.columns import Duration, Named, Size, State
+from qemu_cli.command import Lister
+from qemu_cli.command.display import Table
+from qemu_cli.instance import facts as machine_facts
+from qemu_cli.instance import resolve
+from qemu_cli.instance.facts import Cache, Facts
+from qemu_cli.instance.vm import VM
+from qemu_cli.proc import ProcFS
+
+_MIB = 1 << 20
+
+
+class List(Lister):
+    """Show your VMs, one row each.
+
+    A broken VM is a row too, with the reason.  What a running VM's machine
+    looks like is read from its command line, not from its definition.
+    """
+
+    examples = (
+        "qemu list",
+        "qemu list --state running -f json",
+        "qemu list 'web*' --columns name,state,forwards --sort -uptime_s",
+    )
+    table_columns = (
+        "name",
+        "state",
+        "reason",
+        "cpus",
+        "memory_mib",
+        "uptime_s",
+        "forwards",
+    )
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "names",
+            nargs="*",
+            metavar="NAME",
+            help="only these; * and ? match",
+        )
+        parser.add_argument(
+            "-q", "--quiet", action="store_true", help="names only"
+        )
+        parser.add_argument(
+            "--state",
+            action="append",
+            default=[],
+            metavar="STATE",
+            help="only those in this state (repeatable)",
+        )
+        return parser
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        if parsed_args.quiet:
+            for vm in self._vms(parsed_args):
+                self.app.stdout.write(f"{vm.name}\n")
+            return 0
+        return super().run(parsed_args)
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Table:
+        vms = self._vms(parsed_args)
+        host = self.app.host
+        cache = Cache(host.paths.definitions_cache)
+        procfs = ProcFS()
+        rows = [_row(vm, cache, procfs) for vm in vms]
+        if not parsed_args.names and not parsed_args.state:
+            cache.save({str(vm.paths.definition): vm for vm in vms})
+        extra = self.extra_columns(parsed_args)
+        for name, value in extra.items():
+            for vm, row in zip(vms, rows, strict=True):
+                row[name] = value(vm)
+        names = [*_COLUMNS, *extra]
+        return names, [[row[name] for name in names] for row in rows]
+
+    def _vms(self, args: argparse.Namespace) -> Sequence[VM]:
+        host = self.app.host
+        return resolve.select(
+            host.paths,
+            args.names,
+            probe=host.probe,
+            every=not args.names,
+            states=args.state,
+        )
+
+    def extra_columns(
+        self, args: argparse.Namespace
+    ) -> dict[str, Callable[[VM], Any]]:
+        """The columns of plug-ins that are asked for."""
+        asked = [word.lstrip("+") for word in (args.columns or "").split(",")]
+        return {
+            name: self.pick_column(name)
+            for name in asked
+            if name and name not in _COLUMNS
+        }
+
+    def pick_column(self, name: str) -> Callable[[VM], Any]:
+        """Import a plug-in's column.
+
+        :raise UsageError: there is none of that name
+        """
+        from qemu_cli.extensions import pick
+
+        column: Callable[[VM], Any] = pick("qemu_cli.columns.list", name)
+        return column
+
+
+#: All keys of a row, in their order in machine formats.
+_COLUMNS = (
+    "name",
+    "state",
+    "reason",
+    "run_state",
+    "origin",
+    "pid",
+    "arch",
+    "machine",
+    "accel",
+    "cpus",
+    "memory_mib",
+    "uptime_s",
+    "forwards",
+    "monitor",
+    "qemu_version",
+)
+
+
+def _row(vm: VM, cache: Cache, procfs: ProcFS) -> dict[str, Any]:
+    state, reason = vm.state, vm.reason
+    facts = Facts()
+    if vm.process:
+        facts = machine_facts.from_argv(vm.process.argv)
+    elif state != "broken":
+        try:
+            facts = cache.facts(vm.paths.definition)
+        except Exception as error:  # noqa: BLE001  a broken VM is a row
+            state, reason = "broken", str(error)
+    memory = facts.memory_mib
+    return {
+        "name": vm.name,
+        "state": State(state),
+        "reason": reason,
+        "run_state": vm.run_state,
+        "origin": vm.origin,
+        "pid": vm.process.pid if vm.process else None,
+        "arch": facts.arch,
+        "machine": facts.machine,
+        "accel": facts.accel,
+        "cpus": facts.cpus,
+        "memory_mib": None if memory is None else Size(memory, unit=_MIB),
+        "uptime_s": Duration(procfs.uptime_s(vm.process))
+        if vm.process
+        else None,
+        "forwards": Named(
+            [forward._asdict() for forward in facts.forwards],
+            " ".join(f"{f.host_port}→{f.guest_port}" for f in facts.forwards),
+        ),
+        "monitor": vm.reach,
+        "qemu_version": ".".join(map(str, vm.version)) if vm.version else None,
+    }
