@@ -31,7 +31,7 @@ export QEMU_CLI_TEST_GUEST := $(GUEST)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Files and directories: a file that is gone makes its directory newer.
-sources = $(shell find $(1) -name __pycache__ -prune -o \
+sources = $(shell find $(1) -mindepth 1 -name __pycache__ -prune -o \
     -name '*.egg-info' -prune -o -name build -prune -o -name tests -prune \
     -o -print)
 

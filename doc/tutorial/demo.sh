@@ -25,7 +25,7 @@ trap 'exit 130' INT TERM
 
 run() {
     printf '\n$ %s\n' "${*@Q}" | sed "s/'\([A-Za-z0-9_./:=,+-]*\)'/\1/g"
-    "$@"
+    "$@" 2>&1
 }
 
 wait_for() { # TEXT, in what the guest writes to its first serial port
@@ -37,7 +37,8 @@ wait_for() { # TEXT, in what the guest writes to its first serial port
     return 1
 }
 
-run qemu create demo --kernel "$guest/vmlinuz" --initrd "$guest/initrd.gz" \
+cd "$guest"
+run qemu create demo --kernel vmlinuz --initrd initrd.gz \
     --append 'console=ttyS0 quiet' --disk 64M --memory 256M
 run qemu start demo
 run qemu list
