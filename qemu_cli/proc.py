@@ -106,6 +106,11 @@ class ProcFS:
         stat = Path(self._root, "stat").read_text()
         return float(stat.split("btime ", 1)[1].split(None, 1)[0])
 
+    def boot_id(self) -> str:
+        """What is different after each start of the host."""
+        path = Path(self._root, "sys/kernel/random/boot_id")
+        return path.read_text().strip()
+
     def uptime_s(self, process: Process) -> float:
         """How long the process has been running."""
         host_s = float(Path(self._root, "uptime").read_text().split()[0])

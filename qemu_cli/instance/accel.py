@@ -17,9 +17,9 @@ from qemu_cli.files import write_atomically
 from qemu_cli.instance import binary as binaries
 from qemu_cli.instance import selftest
 from qemu_cli.paths import Paths
+from qemu_cli.proc import ProcFS
 
 _DEVICE = Path("/dev/kvm")
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 #: How long a "no" of the self-test counts, in seconds: the host may have
 #: been busy.  A "yes" counts until the host or the binary changes.
@@ -137,7 +137,7 @@ async def _kvm_problem(
 ) -> str | None:
     if cache is None:
         return await selftest.kvm_problem(binary, arch)
-    identity, boot_id = binaries.identity(binary), _BOOT_ID.read_text().strip()
+    identity, boot_id = binaries.identity(binary), ProcFS().boot_id()
     verdicts = [
         verdict
         for verdict in _read(cache)

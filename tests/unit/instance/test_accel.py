@@ -28,7 +28,6 @@ def facts(*accelerators: str, arch: str = "x86_64") -> BinaryFacts:
         aliases={},
         accelerators=frozenset(accelerators),
         cpu_models=frozenset(),
-        devices=frozenset(),
         options=frozenset(),
     )
 

@@ -100,6 +100,7 @@ def test_binary_setting_that_is_no_program(tmp_path: Path) -> None:
 def test_available(tmp_path: Path, empty_path: Path) -> None:
     arm = executable(empty_path / "qemu-system-arm")
     executable(empty_path / "qemu-system-x86_64-spice")
+    (empty_path / "qemu-system-armhf").symlink_to(arm)
     (empty_path / "qemu-system-mips").touch(mode=0o644)
     host = executable(empty_path / "qemu-kvm")
     sparc = executable(tmp_path / "more" / "qemu-system-sparc")
@@ -128,7 +129,6 @@ def facts() -> BinaryFacts:
         aliases={"q35": "pc-q35-7.2"},
         accelerators=frozenset({"tcg"}),
         cpu_models=frozenset(),
-        devices=frozenset(),
         options=frozenset(),
     )
 
