@@ -4,9 +4,9 @@ import argparse
 import functools
 import logging
 import os
-import shlex
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import cliff.app
 
@@ -20,11 +20,13 @@ from qemu_cli.commandmanager import (
 from qemu_cli.config import Config
 from qemu_cli.errors import QemuCliError, UsageError
 from qemu_cli.extensions import Hooks
-from qemu_cli.instance.host import Host
 from qemu_cli.paths import Paths
 from qemu_cli.qmp.sessions import Sessions
 from qemu_cli.settings import ALIAS, CONNECT_TIMEOUT, LOCK_TIMEOUT
 from qemu_cli.ui import UI
+
+if TYPE_CHECKING:
+    from qemu_cli.instance.host import Host
 
 DESCRIPTION = "The git-style front-end to QEMU."
 
@@ -78,17 +80,19 @@ class QemuApp(cliff.app.App):
             connect_timeout_s=self.config[CONNECT_TIMEOUT],
             lock_timeout_s=self.config[LOCK_TIMEOUT],
             trace=trace,
-            who=shlex.join(["qemu", *self.options.words]),
+            who=self.typed,
         )
 
-    @functools.cached_property
-    def hooks(self) -> Hooks:
-        """What plug-ins take part in."""
-        return Hooks(self.ui.warn)
+    @property
+    def typed(self) -> str:
+        """The command line, for people to recognize it by."""
+        return " ".join([self.NAME, *self.options.words])
 
     @functools.cached_property
-    def host(self) -> Host:
-        """What the services of :mod:`qemu_cli.instance` need of us."""
+    def host(self) -> "Host":
+        """All of these, as operations on instances need them."""
+        from qemu_cli.instance.host import Host
+
         return Host(
             paths=self.paths,
             config=self.config,
@@ -96,8 +100,13 @@ class QemuApp(cliff.app.App):
             hooks=self.hooks,
             say=self.ui.say,
             warn=self.ui.warn,
-            who=self.qmp.who,
+            who=self.typed,
         )
+
+    @functools.cached_property
+    def hooks(self) -> Hooks:
+        """What plug-ins take part in."""
+        return Hooks(self.ui.warn)
 
     def build_option_parser(
         self,
@@ -286,9 +295,11 @@ class QemuApp(cliff.app.App):
 
         What the operating system says about a file is no fault of ours.
         """
-        if isinstance(error, OSError) and error.filename:
-            name = os.fsdecode(error.filename)
-            problem = QemuCliError(f"{name}: {error.strerror}")
+        if isinstance(error, OSError) and error.strerror:
+            text = error.strerror
+            if error.filename:
+                text = f"{os.fsdecode(error.filename)}: {text}"
+            problem = QemuCliError(text)
         else:
             problem = QemuCliError(
                 f"internal error: {type(error).__name__}: {error}",

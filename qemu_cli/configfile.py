@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
@@ -24,7 +25,7 @@ def put(path: Path, key: str, text: str) -> None:
     for name in tables:
         if not isinstance(place.get(name), dict):
             place[name] = tomlkit.table(is_super_table=True)
-        place = place[name]  # type: ignore[assignment]
+        place = place[name]
     place[last] = text
     _save(path, document)
 
@@ -35,13 +36,13 @@ def drop(path: Path, key: str) -> None:
     :raise NotFoundError: the file does not have it
     """
     document = _load(path)
-    places = [document]
+    places: list[dict[str, Any]] = [document]
     *tables, last = _split(key)
     for name in tables:
         inner = places[-1].get(name)
         if not isinstance(inner, dict):
             break
-        places.append(inner)  # type: ignore[arg-type]
+        places.append(inner)
     else:
         if last in places[-1]:
             del places[-1][last]

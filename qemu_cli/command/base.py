@@ -37,7 +37,7 @@ class Command(cliff.command.Command):
     below the options, and every command has at least one.
     """
 
-    app: "QemuApp"  # type: ignore[assignment]
+    app: "QemuApp"
 
     #: Lines such as ``qemu start web``; a comment after two blanks is fine.
     examples: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Command(cliff.command.Command):
     ) -> None:
         # Without a name, cliff looks for no CommandHooks: one mechanism
         # per purpose, and theirs costs a look at every distribution.
-        super().__init__(app, app_args, cmd_name=None)  # type: ignore[arg-type]
+        super().__init__(app, app_args, cmd_name=None)
         self.cmd_name = cmd_name
 
     @classmethod

@@ -2,6 +2,7 @@
 
 import abc
 import argparse
+import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -95,7 +96,10 @@ class VMCommand(Lister):
         return resolve.select(
             self.app.paths,
             args.names,
-            probe=self.app.qmp.probe,
+            probe=functools.partial(
+                self.app.qmp.probe,
+                timeout_s=self.app.config[settings.PROBE_TIMEOUT],
+            ),
             every=args.all,
             states=tuple(args.state),
         )

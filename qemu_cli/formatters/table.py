@@ -35,11 +35,10 @@ class Table:
         values = [list(row) for row in data]
         cells = [[title(name).upper() for name in column_names]]
         cells += [[printable(human(v)) for v in row] for row in values]
-        widths = [
-            max(map(width, column)) for column in zip(*cells, strict=True)
-        ]
+        columns = zip(*cells, strict=True)
+        widths = [max(map(width, column)) for column in columns]
         right = [_is_number(column) for column in zip(*values, strict=True)]
-        right += [False] * (len(widths) - len(right))
+        right += [False] * (len(widths) - len(right))  # no rows at all
         terminal = _terminal_width(stdout)
         if terminal:
             widths = _shrink(widths, [width(c) for c in cells[0]], terminal)
