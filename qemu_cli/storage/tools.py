@@ -6,13 +6,8 @@ from qemu_cli.config import Config
 from qemu_cli.errors import NotFoundError
 from qemu_cli.settings import QEMU_PATH
 
-#: The Debian package of each program that we may need.
-PACKAGES = {
-    "qemu-img": "qemu-utils",
-    "qemu-nbd": "qemu-utils",
-    "qemu-storage-daemon": "qemu-system-common",
-    "swtpm": "swtpm",
-}
+#: The Debian packages of programs that are not called as they are.
+_PACKAGES = {"qemu-img": "qemu-utils"}
 
 
 def look_for(program: str, config: Config) -> str | None:
@@ -33,7 +28,7 @@ def find(program: str, config: Config) -> str:
     """
     path = look_for(program, config)
     if path is None:
-        package = PACKAGES.get(program, program)
+        package = _PACKAGES.get(program, program)
         raise NotFoundError(
             f"the program {program} is not installed",
             hint=f"on Debian: apt install {package}; elsewhere say where it"
