@@ -20,3 +20,6 @@ html_title = "qemu-cli"
 
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
+
+# The contracts in explanation/ are Python with gaps (…).
+suppress_warnings = ["misc.highlighting_failure"]

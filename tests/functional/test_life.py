@@ -1,6 +1,11 @@
 """The whole life of one VM, with a real guest."""
 
+import os
+import re
+import shutil
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from qemu_cli.testing.home import QemuHome
@@ -61,3 +66,18 @@ def test_wrong_states_are_told_apart(
     assert "running" in again.err
     assert qemu_home("delete", "web", "--yes").rc == 4
     assert row(qemu_home, "web")["state"] == "running"
+
+
+def test_the_qemu_under_test_is_the_one_that_runs(
+    qemu_home: QemuHome, create: Callable[..., Any]
+) -> None:
+    binary = os.environ.get("QEMU_CLI_TEST_QEMU", "qemu-system-x86_64")
+    said = subprocess.check_output([binary, "--version"], text=True)
+    version = re.search(r"version (\d+\.\d+)", said)
+    assert version
+    create("web")
+    assert qemu_home("start", "web").rc == 0
+    running = row(qemu_home, "web")
+    assert running["machine"] == f"pc-q35-{version[1]}"
+    executable = Path(f"/proc/{running['pid']}/exe").resolve()
+    assert executable == Path(shutil.which(binary) or "").resolve()
