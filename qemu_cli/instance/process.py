@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -108,6 +109,8 @@ async def gone(pidfd: int, timeout_s: float | None) -> bool:
 
     :param pidfd: see pidfd_open(2); readable when the process has ended
     """
+    if select.select([pidfd], [], [], 0)[0]:
+        return True
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     loop.add_reader(pidfd, ended.set)

@@ -65,3 +65,14 @@ def last_cause(path: Path) -> str:
         if event["event"] == "SHUTDOWN":
             cause = str(event.get("data", {}).get("reason", ""))
     return cause
+
+
+def note_killed(paths: InstancePaths) -> None:
+    """Write down that we ended QEMU by force: it can't any more."""
+    event = {"event": "SHUTDOWN", "data": {"guest": False, "reason": "killed"}}
+    with (
+        contextlib.suppress(OSError),
+        paths.events_out.open("a") as stream,
+    ):
+        stream.write(f"\n{json.dumps(event)}\n")
+    paths.pid_file.unlink(missing_ok=True)

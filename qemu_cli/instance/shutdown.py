@@ -18,7 +18,7 @@ from qemu_cli.errors import (
     StateError,
     TimedOutError,
 )
-from qemu_cli.instance import change, process
+from qemu_cli.instance import change, process, recorder
 from qemu_cli.instance.host import Host, pid_of, vm_facts
 from qemu_cli.instance.vm import VM
 from qemu_cli.proc import ProcFS
@@ -104,7 +104,7 @@ async def kill(host: Host, vm: VM) -> Ended:
     async with _ending(host, vm) as pidfd:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         await process.gone(pidfd, QUIT_TIMEOUT_S)
-        vm.paths.pid_file.unlink(missing_ok=True)
+        recorder.note_killed(vm.paths)
     return Ended("kill", time.monotonic() - started)
 
 
@@ -196,7 +196,7 @@ async def _end(host: Host, vm: VM, pidfd: int) -> str:
             return "quit"
     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     await process.gone(pidfd, QUIT_TIMEOUT_S)
-    vm.paths.pid_file.unlink(missing_ok=True)
+    recorder.note_killed(vm.paths)
     return "kill"
 
 
