@@ -1,5 +1,6 @@
 """A hundred running VMs: what ``qemu list`` costs for each."""
 
+import json
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ def limits(work: Path) -> Iterator[Limit]:
         pids = [start(stack, work / "0")]
         (one,) = median_cost(ROUNDS, listing)
         pids += [start(stack, work / f"{n}") for n in range(1, VMS)]
+        check_all_are_listed(home)
         (many,) = median_cost(ROUNDS, listing)
         for pid in pids[:2]:
             os.kill(pid, signal.SIGSTOP)
@@ -35,6 +37,20 @@ def limits(work: Path) -> Iterator[Limit]:
         stopped.wall_s / many.wall_s,
         1.05,
     )
+
+
+def check_all_are_listed(home: dict[str, str]) -> None:
+    """A list that leaves VMs out is quick, too.
+
+    :raise RuntimeError: it did
+    """
+    out = subprocess.check_output(
+        [QEMU_CLI, "list", "-f", "json"], env=os.environ | home
+    )
+    listed = [vm["name"] for vm in json.loads(out)]
+    missing = {f"bench{n}" for n in range(VMS)}.difference(listed)
+    if missing:
+        raise RuntimeError(f"{len(missing)} of {VMS} VMs are not listed")
 
 
 def start(stack: ExitStack, socket: Path) -> int:

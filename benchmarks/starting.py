@@ -48,7 +48,7 @@ def start(home: dict[str, str]) -> float:
 def start_bare(instance: Path) -> float:
     """How long the instance's own ``command.sh`` takes until QMP answers."""
     begin = time.perf_counter()
-    process = subprocess.Popen(["sh", instance / "command.sh", "-S"])
+    process = subprocess.Popen(["sh", instance / "command.sh"])
     try:
         monitor = connect(instance / "control.sock", process)
         with monitor, monitor.makefile("rw") as stream:
