@@ -9,7 +9,7 @@ import importlib.metadata
 import re
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import EntryPoint
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from qemu_cli.errors import PluginError, UsageError
 from qemu_cli.suggest import did_you_mean
@@ -23,26 +23,17 @@ DISTRIBUTION = "qemu-cli"
 HOOKS = "qemu_cli.hooks"
 
 
-class Provider(NamedTuple):
-    """The distribution that an entry point comes from."""
-
-    name: str
-    version: str
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.version}"
-
-
 @functools.cache
-def own(group: str) -> dict[str, EntryPoint]:
-    """Our own entry points of a group, by name.
+def _our_entry_points() -> list[EntryPoint]:
+    """Reads one file, however many distributions are installed."""
+    return list(importlib.metadata.distribution(DISTRIBUTION).entry_points)
 
-    Reads one file, however many distributions are installed.
-    """
-    distribution = importlib.metadata.distribution(DISTRIBUTION)
+
+def own(group: str) -> dict[str, EntryPoint]:
+    """Our own entry points of a group, by name."""
     return {
         entry.name: entry
-        for entry in distribution.entry_points
+        for entry in _our_entry_points()
         if entry.group == group
     }
 
@@ -56,16 +47,14 @@ def foreign(group: str) -> list[EntryPoint]:
     found = (
         entry
         for entry in importlib.metadata.entry_points(group=group)
-        if _normalized(provider(entry).name) != DISTRIBUTION
+        if _normalized(entry.dist.name if entry.dist else "") != DISTRIBUTION
     )
     return sorted(found, key=lambda each: (each.name, provider(each)))
 
 
-def provider(entry: EntryPoint) -> Provider:
-    """Who an entry point comes from."""
-    if entry.dist is None:
-        return Provider("unknown", "")
-    return Provider(entry.dist.name, entry.dist.version)
+def provider(entry: EntryPoint) -> str:
+    """The name and version of the distribution an entry point is from."""
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "?"
 
 
 def _normalized(name: str) -> str:
@@ -83,7 +72,7 @@ def load(entry: EntryPoint) -> Any:
         raise PluginError(
             f"{entry.name!r} of {provider(entry)} failed to load: "
             f" {type(error).__name__}: {error}",
-            hint=f"reinstall or remove {provider(entry).name}",
+            hint=f"reinstall or remove {provider(entry).split()[0]}",
         ) from error
 
 
@@ -123,7 +112,7 @@ def _only(group: str, name: str) -> EntryPoint:
             hint=did_you_mean(name, known),
         )
     if len(found) > 1:
-        who = " and ".join(str(provider(each)) for each in found)
+        who = " and ".join(provider(each) for each in found)
         raise PluginError(f"{name!r} is provided by both {who}")
     return found[0]
 
@@ -144,7 +133,7 @@ class Hooks:
     ) -> None:
         self._warn = warn
         self._entries = entries
-        self._providers: dict[str, Provider] = {}
+        self._providers: dict[str, str] = {}
 
     @functools.cached_property
     def _manager(self) -> "pluggy.PluginManager":
@@ -156,7 +145,7 @@ class Hooks:
         manager.add_hookspecs(hookspecs)
         # pluggy calls the last registered first.
         for entry in reversed(list(self._entries(HOOKS))):
-            name = f"{provider(entry).name}:{entry.name}"
+            name = f"{entry.name} of {provider(entry)}"
             try:
                 manager.register(load(entry), name)
             except PluginError as error:

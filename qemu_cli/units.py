@@ -10,10 +10,11 @@ from qemu_cli.errors import UsageError
 #: QEMU's own limit: sizes are signed 64-bit numbers of bytes.
 SIZE_MAX = 2**63 - 1
 
-_SIZE = re.compile(r"(\d{1,20})(?:\.(\d{1,20}))?([kmgt]?)(?:i?b)?", re.ASCII)
+# Not compiled here: `qemu list` parses no size, and re remembers it.
+_SIZE = r"([0-9]{1,20})(?:\.([0-9]{1,20}))?([kmgt]?)(?:i?b)?"
 _SIZE_FACTORS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
-_DURATION = re.compile(r"(\d{1,10}(?:\.\d{1,10})?)(ms|s|m|h|d)?", re.ASCII)
+_DURATION = r"([0-9]{1,10}(?:\.[0-9]{1,10})?)(ms|s|m|h|d)?"
 _DURATION_FACTORS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400}
 
 
@@ -26,7 +27,7 @@ def parse_size(text: str) -> int:
     :return: bytes, from 1 to 2^63 - 1; a part of a byte is dropped
     :raise UsageError: when it is anything else
     """
-    match = _SIZE.fullmatch(text.strip().lower())
+    match = re.fullmatch(_SIZE, text.strip().lower())
     size = 0
     if match:
         whole, part, unit = match.groups("")
@@ -48,7 +49,7 @@ def parse_duration(text: str) -> float:
     :return: seconds; 0 is allowed
     :raise UsageError: when it is anything else
     """
-    match = _DURATION.fullmatch(text.strip().lower())
+    match = re.fullmatch(_DURATION, text.strip().lower())
     if not match:
         raise UsageError(
             f"'{text}' is not a duration",

@@ -1,7 +1,9 @@
 """The class that every command descends from."""
 
 import argparse
+import functools
 import inspect
+import shutil
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import cliff.command
@@ -12,13 +14,32 @@ if TYPE_CHECKING:
     from qemu_cli.app import QemuApp
 
 
+#: argparse asks the terminal for its width once for each option.
+_HELP_WIDTH = 78
+
+
+def _help_formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.RawDescriptionHelpFormatter(prog, width=_HELP_WIDTH)
+
+
+@functools.cache
+def _columns() -> int:
+    return shutil.get_terminal_size().columns - 2
+
+
+def _help_formatter(prog: str) -> argparse.HelpFormatter:
+    # argparse makes one for each option that is added, and each would ask
+    # the terminal for its width.
+    return argparse.RawDescriptionHelpFormatter(prog, width=_columns())
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that raises, so that all errors are printed in one way."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(
             allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_help_formatter,
             **settings,
         )
 

@@ -13,9 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-_FORWARD = re.compile(
-    r"hostfwd=(tcp|udp)?:([^:]*):(\d+)-([^:]*):(\d+)", re.ASCII
-)
+# Not compiled here: most lists have no forward, and re remembers it.
+_FORWARD = r"hostfwd=(tcp|udp)?:([^:]*):(\d+)-([^:]*):(\d+)"
 _MIB = {"": 1, "M": 1, "G": 1024, "T": 1 << 20, "K": 1 / 1024, "B": 1 / 2**20}
 
 
@@ -63,7 +62,7 @@ def from_argv(argv: Sequence[str]) -> Facts:
         elif option in ("netdev", "nic", "net"):
             forwards += [
                 Forward(host or "0.0.0.0", int(port), int(to), kind or "tcp")  # noqa: S104 what QEMU does
-                for kind, host, port, _, to in _FORWARD.findall(value)
+                for kind, host, port, _, to in re.findall(_FORWARD, value)
             ]
     return Facts(arch, machine, accel, cpus, memory, tuple(forwards))
 

@@ -1,6 +1,5 @@
 """From what the user typed to VMs: the only way in."""
 
-import fnmatch
 from collections.abc import Collection, Sequence
 
 from qemu_cli.errors import NotFoundError, UsageError
@@ -57,6 +56,8 @@ def _match(references: Sequence[str], known: Sequence[str]) -> list[str]:
         if reference in known:
             wanted[reference] = None
         elif _GLOB & set(reference):
+            import fnmatch
+
             matches = fnmatch.filter(known, reference)
             if not matches:
                 raise NotFoundError(f"no instance matches '{reference}'")

@@ -43,7 +43,8 @@ _BUSY_RUN_STATES = frozenset(
 #: States in which there is a QEMU process.
 ALIVE = frozenset({"starting", "running", "paused", "busy", "unresponsive"})
 
-_EMULATOR = re.compile(r"qemu-system-.*|qemu-kvm|kvm")
+#: Not compiled here: it is rarely needed, and costs `list` a percent.
+_EMULATOR = r"qemu-system-.*|qemu-kvm|kvm"
 
 Probe = Callable[[Sequence[Target]], list[Answer]]
 
@@ -185,7 +186,7 @@ def _without_definition(vm: VM, procfs: ProcFS) -> VM:
     # A QEMU whose directory was removed lost its pid file with it.
     mine = str(vm.paths.pid_file)
     if vm.paths.probe_socket.exists():
-        for process in procfs.processes(_EMULATOR):
+        for process in procfs.processes(re.compile(_EMULATOR)):
             if mine in process.argv:
                 return vm._replace(
                     process=process,
