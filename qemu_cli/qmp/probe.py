@@ -167,12 +167,16 @@ class _Talk:
             if self._version is None:
                 # TypeError, KeyError: JSON, but no greeting.
                 qemu = message["QMP"]["version"]["qemu"]
-                self._version = (qemu["major"], qemu["minor"], qemu["micro"])
+                self._version = (
+                    int(qemu["major"]),
+                    int(qemu["minor"]),
+                    int(qemu["micro"]),
+                )
                 return self._ask()
             if message.get("id") != 2:
                 return True
             self.answer = Answer(
-                "free", message["return"]["status"], self._version
+                "free", str(message["return"]["status"]), self._version
             )
         except (ValueError, TypeError, KeyError, AttributeError):
             return self._end("garbage", f"it said {line[:60]!r}")
