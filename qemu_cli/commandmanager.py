@@ -126,7 +126,7 @@ class CommandManager(cliff.commandmanager.CommandManager):
         candidates = self.foreign[words]
         if len(candidates) > 1:
             who = " and ".join(
-                str(extensions.provider(each)) for each in candidates
+                extensions.provider(each) for each in candidates
             )
             raise PluginError(
                 f"the command {words!r} is provided by both {who}",

@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from qemu_cli import settings
 from qemu_cli.errors import QemuCliError, UsageError
@@ -23,12 +23,17 @@ _T = TypeVar("_T")
 ENVIRONMENT_PREFIX = "QEMU_CLI_CONFIG_"
 
 
-class Value(NamedTuple):
-    """A setting's text, and who said so."""
+class Value:
+    """A setting's text, and who said so.
 
-    text: str
-    scope: str  # default, system, user, instance, environment or command
-    origin: str  # a file, a variable's name, or ""
+    :param scope: default, system, user, instance, environment or command
+    :param origin: a file, a variable's name, or ``""``
+    """
+
+    def __init__(self, text: str, scope: str, origin: str) -> None:
+        self.text = text
+        self.scope = scope
+        self.origin = origin
 
 
 class Config:
@@ -38,7 +43,7 @@ class Config:
     :param system: the host's file, which need not exist
     :param environ: the environment
     :param overrides: ``KEY=VALUE`` of each ``-c``
-    :raise UsageError: an override is unknown or has no ``=``
+    :raise UsageError: an override or a variable is not understood
     """
 
     def __init__(
@@ -51,9 +56,9 @@ class Config:
     ) -> None:
         self._user = user
         self._system = system
-        self._environ = environ
         self._instance: dict[str, Value] = {}
         self._command = dict(_override(each) for each in overrides)
+        self._environment = _from_environment(environ)
         self._files: dict[str, Value] | None = None
 
     def for_instance(
@@ -109,7 +114,7 @@ class Config:
     def _scopes(self) -> Iterator[Mapping[str, Value]]:
         """The strongest first."""
         yield self._command
-        yield _from_environment(self._environ)
+        yield self._environment
         yield self._instance
         if self._files is None:
             self._files = {

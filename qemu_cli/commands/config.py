@@ -27,7 +27,8 @@ class ConfigList(Lister):
 
         for key, value in self.app.config.items():
             setting = settings.find(key)
-            yield key, *value, setting.doc if setting else ""
+            doc = setting.doc if setting else ""
+            yield key, value.text, value.scope, value.origin, doc
 
 
 class ConfigGet(Command):

@@ -47,12 +47,12 @@ def _rows(built_in: bool) -> Iterator[tuple[Any, ...]]:
         if built_in:
             entries = [*own.values(), *entries]
         for entry in entries:
-            who = extensions.provider(entry)
+            who, _, version = extensions.provider(entry).partition(" ")
             name = entry.name
             if kind == "command":
                 name = name.replace("_", " ")
             why = None
-            if who.name != extensions.DISTRIBUTION and entry.name in own:
+            if who != extensions.DISTRIBUTION and entry.name in own:
                 why = "the built-in one is used"
             elif names.count(entry.name) > 1 and kind != "hook":
                 why = "another plug-in has it too"
@@ -62,4 +62,4 @@ def _rows(built_in: bool) -> Iterator[tuple[Any, ...]]:
                 except PluginError as error:
                     why = str(error)
             status = "broken" if why else "ok"
-            yield name, kind, who.name, who.version, status, why
+            yield name, kind, who, version, status, why
