@@ -71,7 +71,7 @@ def load(entry: EntryPoint) -> Any:
     except Exception as error:
         raise PluginError(
             f"{entry.name!r} of {provider(entry)} failed to load: "
-            f" {type(error).__name__}: {error}",
+            f"{type(error).__name__}: {error}",
             hint=f"reinstall or remove {provider(entry).split()[0]}",
         ) from error
 

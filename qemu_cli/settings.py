@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from qemu_cli.errors import UsageError
+from qemu_cli.units import parse_duration, parse_size
 
 _T = TypeVar("_T")
 
@@ -68,21 +69,6 @@ def find(key: str) -> Setting[object] | None:
     return None
 
 
-def _duration(text: str) -> float:
-    number = text.removesuffix("s")
-    if number.isascii() and number.isdigit():
-        return float(number)  # every default, without the grammar
-    from qemu_cli.units import parse_duration
-
-    return parse_duration(text)
-
-
-def _size(text: str) -> int:
-    from qemu_cli.units import parse_size
-
-    return parse_size(text)
-
-
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or not 0 < int(text) < 10**6:
         raise UsageError(f"not a whole number above 0: {text!r}")
@@ -103,35 +89,35 @@ LOCK_TIMEOUT = Setting(
     "10s",
     "how long to wait for another command on the same VM",
     kind="duration",
-    parse=_duration,
+    parse=parse_duration,
 )
 PROBE_TIMEOUT = Setting(
     "probe.timeout",
     "1s",
     "how long `list` waits for the answers of all monitors",
     kind="duration",
-    parse=_duration,
+    parse=parse_duration,
 )
 CONNECT_TIMEOUT = Setting(
     "connect.timeout",
     "5s",
     "how long a monitor may take to greet",
     kind="duration",
-    parse=_duration,
+    parse=parse_duration,
 )
 START_TIMEOUT = Setting(
     "start.timeout",
     "30s",
     "how long QEMU may take until its monitor answers",
     kind="duration",
-    parse=_duration,
+    parse=parse_duration,
 )
 SHUTDOWN_TIMEOUT = Setting(
     "shutdown.timeout",
     "60s",
     "how long a guest may take to shut down",
     kind="duration",
-    parse=_duration,
+    parse=parse_duration,
 )
 JOBS_PARALLEL = Setting(
     "jobs.parallel",
@@ -185,7 +171,7 @@ MEMORY = Setting(
     "1G",
     "the memory of new instances",
     kind="size",
-    parse=_size,
+    parse=parse_size,
 )
 CPUS = Setting(
     "cpus",
@@ -206,7 +192,7 @@ DISK_SIZE = Setting(
     "10G",
     "the size of a new, empty disk",
     kind="size",
-    parse=_size,
+    parse=parse_size,
 )
 FORWARD_HOST = Setting(
     "forward.host",
@@ -236,14 +222,14 @@ SNAPSHOT_MAX_FREEZE = Setting(
     "10s",
     "how long a guest's file systems may be frozen",
     kind="duration",
-    parse=_duration,
+    parse=parse_duration,
 )
 LOG_SERIAL_MAX = Setting(
     "log.serial-max",
     "64M",
     "the size at which the serial log is rotated",
     kind="size",
-    parse=_size,
+    parse=parse_size,
 )
 EDITOR = Setting(
     "editor",

@@ -14,14 +14,6 @@ if TYPE_CHECKING:
     from qemu_cli.app import QemuApp
 
 
-#: argparse asks the terminal for its width once for each option.
-_HELP_WIDTH = 78
-
-
-def _help_formatter(prog: str) -> argparse.HelpFormatter:
-    return argparse.RawDescriptionHelpFormatter(prog, width=_HELP_WIDTH)
-
-
 @functools.cache
 def _columns() -> int:
     return shutil.get_terminal_size().columns - 2

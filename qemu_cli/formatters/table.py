@@ -151,11 +151,11 @@ def _coloured(value: Any, text: str) -> str:
 
 
 def _lines(value: Any) -> list[str]:
-    if isinstance(value, str | int | float | None):
+    if isinstance(value, str | int | float | None) or hasattr(
+        value, "human_readable"
+    ):
         # A text of several lines stays so, but steers no terminal.
         return [printable(each) for each in human(value).split("\n")]
-    if hasattr(value, "human_readable"):
-        return [printable(human(value))]
     value = plain(value)
     if isinstance(value, dict):
         return [_pairs(value)]
