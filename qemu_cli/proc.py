@@ -20,6 +20,7 @@ from typing import NamedTuple
 from qemu_cli.errors import NotFoundError, StateError
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Process(NamedTuple):
@@ -121,10 +122,15 @@ class ProcFS:
 
         :raise NotFoundError: it has ended
         """
-        stat = self._stat(process.pid)
-        if stat is None or int(stat[19]) != process.start_time:
-            raise NotFoundError(f"process {process.pid} has ended")
+        stat = self._stat_of(process)
         return (int(stat[11]) + int(stat[12])) / _TICKS_PER_S
+
+    def rss_bytes(self, process: Process) -> int:
+        """Memory of the host that it occupies now (resident set size).
+
+        :raise NotFoundError: it has ended
+        """
+        return int(self._stat_of(process)[21]) * _PAGE_BYTES
 
     def unix_sockets(self, pid: int) -> list[UnixSocket]:
         """All named sockets in the network namespace of a process.
@@ -201,6 +207,12 @@ class ProcFS:
             return None
         # The name in parentheses may hold spaces and parentheses.
         return stat[stat.rindex(b")") + 2 :].decode().split()
+
+    def _stat_of(self, process: Process) -> list[str]:
+        stat = self._stat(process.pid)
+        if stat is None or int(stat[19]) != process.start_time:
+            raise NotFoundError(f"process {process.pid} has ended")
+        return stat
 
     def _executable_name(self, pid: int) -> str:
         try:
