@@ -68,6 +68,11 @@ class Paths:
         )
 
     @property
+    def pending(self) -> Path:
+        """The journals of changes under way, one file an instance."""
+        return self.instances / ".pending"
+
+    @property
     def definitions_cache(self) -> Path:
         """What ``list`` shows of definitions, so as not to parse them."""
         return self.cache / "definitions.json"

@@ -237,11 +237,14 @@ class Plan(msgspec.Struct, frozen=True):
     :param steps: the steps
     :param commit: index of the first step that is never undone; by
         default there is none, and a failure takes everything back
+    :param also: names of further instances that it touches: a command on
+        one of those cleans up, too
     """
 
     title: str
     steps: tuple[AnyStep, ...]
     commit: int | None = None
+    also: tuple[str, ...] = ()
 
     def describe(self) -> list[str]:
         """Every step in a line."""
@@ -257,15 +260,26 @@ class Journal:
     """What a plan has done so far, on disk, each line fsynced.
 
     The first line is the plan, each later one the index of a step that
-    is about to be done.
+    is about to be done.  The other instances that the plan touches have
+    links to it in the places of their own journals.
+
+    :param path: ``NAME.jsonl``
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @property
+    def owner(self) -> str:
+        """The name of the instance whose plan it is."""
+        return self.path.resolve().stem
+
     def begin(self, plan: Plan) -> None:
         """Write the plan down before anything is done."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for link in self._links(plan):
+            link.unlink(missing_ok=True)
+            link.symlink_to(self.path.name)
         write_atomically(
             self.path, msgspec.json.encode(plan).decode() + "\n", mode=0o600
         )
@@ -277,9 +291,14 @@ class Journal:
             stream.flush()
             os.fsync(stream.fileno())
 
-    def end(self) -> None:
+    def end(self, plan: Plan) -> None:
         """All is done, or all is undone."""
         self.path.unlink(missing_ok=True)
+        for link in self._links(plan):
+            link.unlink(missing_ok=True)
+
+    def _links(self, plan: Plan) -> list[Path]:
+        return [self.path.with_name(f"{name}.jsonl") for name in plan.also]
 
     def read(self) -> tuple[Plan, int] | None:
         """Return the plan and the last step begun (-1: none), or None.
@@ -336,20 +355,20 @@ class Runner:
 
     async def _forward(self, plan: Plan, start: int) -> None:
         for index in range(start, len(plan.steps)):
-            self._journal.step(index)
             try:
+                self._journal.step(index)
                 await plan.steps[index].do(self._hands)
             except BaseException:
                 if index < plan.point_of_no_return:
                     # Also when Ctrl-C comes: undoing is not interrupted.
                     await asyncio.shield(self._back(plan, index))
                 raise
-        self._journal.end()
+        self._journal.end(plan)
 
     async def _back(self, plan: Plan, last: int) -> None:
         for step in reversed(plan.steps[: last + 1]):
             await step.undo(self._hands)
-        self._journal.end()
+        self._journal.end(plan)
 
 
 async def run_tool(

@@ -6,12 +6,12 @@ down how the last run ended if nobody did so yet.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from qemu_cli import settings
-from qemu_cli.errors import StateError
+from qemu_cli.errors import BusyError, StateError
 from qemu_cli.instance import history, process, vm
 from qemu_cli.instance.host import Host, vm_facts
 from qemu_cli.instance.vm import VM
@@ -38,21 +38,74 @@ async def changing(host: Host, paths: InstancePaths) -> AsyncIterator[VM]:
 
 
 @asynccontextmanager
-async def claimed(host: Host, paths: InstancePaths) -> AsyncIterator[None]:
-    """Hold the lock of a name, whether there is an instance or not.
+async def claimed(
+    host: Host, *instances: InstancePaths
+) -> AsyncIterator[None]:
+    """Hold the locks of names, whether there are instances or not.
 
-    :raise BusyError: another command holds it for too long
+    What a killed program left half done to one of them is finished or
+    taken back first, and so is what it left of names that are gone.
+
+    :raise BusyError: another command holds one of them for too long
     """
-    paths.lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    wait_s = host.config[settings.LOCK_TIMEOUT]
-    deadline = asyncio.get_running_loop().time() + wait_s
-    async with lock.locked(
-        str(paths.lock), host.who, deadline, what=f"'{paths.name}'"
-    ):
-        done = await runner(host, paths).recover()
-        if done:
-            host.say(f"{paths.name}: {done}")
+    names = {paths.name for paths in instances}
+    async with _held(host, names, host.config[settings.LOCK_TIMEOUT]):
+        for name in _orphans(host) - names:
+            with suppress(BusyError):  # somebody is at it
+                async with _held(host, {name}, 0.0):
+                    pass
         yield
+
+
+@asynccontextmanager
+async def _held(
+    host: Host, names: set[str], wait_s: float
+) -> AsyncIterator[None]:
+    """Lock names, and all that interrupted plans on them touch; repair."""
+    deadline = asyncio.get_running_loop().time() + wait_s
+    while True:
+        locked = names | _touched(host, names)
+        async with AsyncExitStack() as stack:
+            for name in sorted(locked):  # one order: nobody waits in a ring
+                path = host.paths.instance(name).lock
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                await stack.enter_async_context(
+                    lock.locked(
+                        str(path), host.who, deadline, what=f"'{name}'"
+                    )
+                )
+            touched = _touched(host, names)
+            if touched <= locked:
+                for owner in sorted(touched):
+                    done = await runner(
+                        host, host.paths.instance(owner)
+                    ).recover()
+                    if done:
+                        host.say(f"{owner}: {done}")
+                yield
+                return
+        # Somebody was killed while we waited: lock what that touched too.
+
+
+def _touched(host: Host, names: Iterable[str]) -> set[str]:
+    """All names that the interrupted plans on these names touch."""
+    touched: set[str] = set()
+    for name in names:
+        journal = Journal(host.paths.instance(name).journal)
+        found = journal.read()
+        if found:
+            touched |= {journal.owner, *found[0].also}
+    return touched
+
+
+def _orphans(host: Host) -> set[str]:
+    """Names with an interrupted plan whose instance is gone."""
+    pending = host.paths.pending
+    return {
+        path.stem
+        for path in pending.glob("*.jsonl")
+        if not (host.paths.instances / path.stem).exists()
+    }
 
 
 def runner(host: Host, paths: InstancePaths) -> Runner:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qemu_cli.errors import QemuCliError, StateError
-from qemu_cli.instance import vm as vms
 from qemu_cli.instance.change import changing, run
 from qemu_cli.instance.create import chains
 from qemu_cli.instance.host import Host, pid_of, vm_facts
@@ -87,10 +86,3 @@ def files(paths: InstancePaths) -> Iterator[Path]:
     for path in sorted(paths.directory.rglob("*")):
         if path.is_file() and not path.is_symlink():
             yield path
-
-
-def leftovers(host: Host) -> list[str]:
-    """Names whose creation or deletion was interrupted."""
-    pending = host.paths.instance("x").journal.parent
-    found = {path.stem for path in pending.glob("*.jsonl")}
-    return sorted(found - set(vms.names(host.paths)))
