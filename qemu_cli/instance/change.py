@@ -76,7 +76,7 @@ async def _held(
                 )
             touched = _touched(host, names)
             if touched <= locked:
-                for owner in sorted(touched):
+                for owner in sorted({_owner(host, name) for name in touched}):
                     done = await runner(
                         host, host.paths.instance(owner)
                     ).recover()
@@ -96,6 +96,11 @@ def _touched(host: Host, names: Iterable[str]) -> set[str]:
         if found:
             touched |= {journal.owner, *found[0].also}
     return touched
+
+
+def _owner(host: Host, name: str) -> str:
+    """The name that has the journal of an interrupted plan."""
+    return Journal(host.paths.instance(name).journal).owner
 
 
 def _orphans(host: Host) -> set[str]:
