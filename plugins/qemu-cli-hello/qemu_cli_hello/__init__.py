@@ -1,0 +1,1 @@
+"""The smallest plug-in of qemu-cli."""
