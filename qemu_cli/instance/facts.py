@@ -11,7 +11,10 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from qemu_cli.instance.model import Definition
 
 # Not compiled here: most lists have no forward, and re remembers it.
 _FORWARD = r"hostfwd=(tcp|udp)?:([^:]*):(\d+)-([^:]*):(\d+)"
@@ -65,6 +68,22 @@ def from_argv(argv: Sequence[str]) -> Facts:
                 for kind, host, port, _, to in re.findall(_FORWARD, value)
             ]
     return Facts(arch, machine, accel, cpus, memory, tuple(forwards))
+
+
+def from_definition(definition: "Definition") -> Facts:
+    """Read what the next start will make."""
+    machine = definition.machine
+    return Facts(
+        definition.arch,
+        machine.type,
+        machine.accel,
+        machine.cpus,
+        machine.memory_mib,
+        tuple(
+            Forward(f.host_address, f.host_port, f.guest_port, f.protocol)
+            for f in definition.forwards
+        ),
+    )
 
 
 def _options(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -146,16 +165,4 @@ class Cache:
         # Imported here: it takes longer than all the rest of `list`.
         from qemu_cli.instance import model
 
-        definition = model.load(path)
-        machine = definition.machine
-        return Facts(
-            definition.arch,
-            machine.type,
-            machine.accel,
-            machine.cpus,
-            machine.memory_mib,
-            tuple(
-                Forward(f.host_address, f.host_port, f.guest_port, f.protocol)
-                for f in definition.forwards
-            ),
-        )
+        return from_definition(model.load(path))
