@@ -10,6 +10,7 @@ is lost, we ask QEMU not to dismiss it by itself, and do it at the end.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Mapping
@@ -129,7 +130,9 @@ async def _drive(
             await asyncio.shield(task)
         except asyncio.CancelledError:
             if can_cancel:
-                await session.execute("job-cancel", {"id": job_id})
+                # Refused: it is over, or it had not begun.
+                with contextlib.suppress(RefusedError):
+                    await session.execute("job-cancel", {"id": job_id})
             else:
                 _log.warning("%s can't be cancelled; waiting", command)
             await asyncio.wait((task,))

@@ -3,6 +3,7 @@
 ===============  =====================================================
 ``short_dir``    a directory whose path leaves room for socket names
 ``fake_qmp``     starts scripted QMP servers
+``fake_agent``   starts scripted guest agents
 ``real_qemu``    starts real QEMUs, which end with the test
 ``qemu_home``    runs the ``qemu`` executable with a home of its own
 ``tiny_guest``   a kernel and an initrd that boot in seconds
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 if TYPE_CHECKING:
-    from qemu_cli.testing.fake_qmp import FakeQmp
+    from qemu_cli.testing.fake_qmp import FakeAgent, FakeQmp
     from qemu_cli.testing.home import QemuHome
     from qemu_cli.testing.real_qemu import RealQemu
 
@@ -55,6 +56,20 @@ def fake_qmp(short_dir: Path) -> "Iterator[Callable[..., FakeQmp]]":
             count += 1
             fake = FakeQmp(short_dir / f"fake{count}", greeting=greeting)
             return stack.enter_context(fake)
+
+        yield start
+
+
+@pytest.fixture
+def fake_agent(short_dir: Path) -> "Iterator[Callable[..., FakeAgent]]":
+    """Start fake guest agents: ``fake_agent(leftovers=…) -> FakeAgent``."""
+    from qemu_cli.testing.fake_qmp import FakeAgent
+
+    with ExitStack() as stack:
+
+        def start(*, leftovers: bytes = b"") -> FakeAgent:
+            agent = FakeAgent(short_dir / "agent", leftovers=leftovers)
+            return stack.enter_context(agent)
 
         yield start
 
