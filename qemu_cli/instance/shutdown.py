@@ -54,7 +54,7 @@ async def shutdown(
     :raise StateError: it does not run, or is paused
     :raise TimedOutError: the guest did not shut down; nothing was killed
     """
-    _check_can_hear(vm)
+    check_can_hear(vm)
     definition = vm.definition
     facts = vm_facts(vm.paths, definition, pid_of(vm))
     host.hooks.before_shutdown(facts)
@@ -81,7 +81,7 @@ async def quit_(host: Host, vm: VM) -> Ended:
     :raise StateError: it does not run
     :raise TimedOutError: QEMU did not end
     """
-    _check_runs(vm)
+    check_runs(vm)
     started = time.monotonic()
     async with _ending(host, vm) as pidfd:
         async with host.sessions.open(vm.monitors) as session:
@@ -99,7 +99,7 @@ async def kill(host: Host, vm: VM) -> Ended:
 
     :raise StateError: it does not run
     """
-    _check_runs(vm)
+    check_runs(vm)
     started = time.monotonic()
     async with _ending(host, vm) as pidfd:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
@@ -108,13 +108,21 @@ async def kill(host: Host, vm: VM) -> Ended:
     return Ended("kill", time.monotonic() - started)
 
 
-def _check_runs(vm: VM) -> None:
+def check_runs(vm: VM) -> None:
+    """Refuse what needs a QEMU process.
+
+    :raise StateError: there is none
+    """
     if not vm.alive:
         raise StateError(f"'{vm.name}' does not run: it is {vm.state}")
 
 
-def _check_can_hear(vm: VM) -> None:
-    _check_runs(vm)
+def check_can_hear(vm: VM) -> None:
+    """Refuse to ask a guest that can't hear us.
+
+    :raise StateError: it does not run, is paused, or QEMU is silent
+    """
+    check_runs(vm)
     if vm.state == "unresponsive":
         raise StateError(
             f"'{vm.name}' is unresponsive: {vm.reason}",
@@ -151,8 +159,8 @@ async def _ask(host: Host, vm: VM, pidfd: int, timeout_s: float) -> str | None:
     while (left_s := deadline - time.monotonic()) > 0:
         try:
             async with host.sessions.open(vm.monitors) as session:
-                if asked is None and await _agent_is_there(session):
-                    asked = await _ask_agent(host, vm)
+                if asked is None and await agent_is_there(session):
+                    asked = await ask_agent(host, vm)
                     press_at = time.monotonic() + AGENT_PATIENCE_S
                 if time.monotonic() >= press_at:
                     await _tell(session, "system_powerdown")
@@ -167,7 +175,7 @@ async def _ask(host: Host, vm: VM, pidfd: int, timeout_s: float) -> str | None:
     return None
 
 
-async def _agent_is_there(session: Session) -> bool:
+async def agent_is_there(session: Session) -> bool:
     """Whether the guest has the agent's port open (QAPI query-chardev)."""
     for chardev in await session.execute("query-chardev"):
         if chardev["label"] == "agent0":
@@ -175,12 +183,16 @@ async def _agent_is_there(session: Session) -> bool:
     return False
 
 
-async def _ask_agent(host: Host, vm: VM) -> str | None:
+async def ask_agent(host: Host, vm: VM, mode: str = "powerdown") -> str | None:
+    """Ask through the agent; None: it will not, so try something else.
+
+    :param mode: ``powerdown`` or ``reboot``
+    """
     try:
         async with host.sessions.agent(vm.monitors) as agent:
-            await agent.shutdown()
+            await agent.shutdown(mode)
     except QemuCliError:
-        return None  # the power button is next
+        return None
     return "agent"
 
 
