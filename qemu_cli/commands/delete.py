@@ -34,7 +34,7 @@ class Delete(VMCommand):
         return parser
 
     def select(self, args: argparse.Namespace) -> "Sequence[VM]":
-        from qemu_cli.instance import delete
+        from qemu_cli.instance import delete, needs
 
         vms = super().select(args)
         for vm in vms:
@@ -43,7 +43,7 @@ class Delete(VMCommand):
             return vms
         for vm in vms:
             self.app.ui.say(f"{vm.paths.directory}:")
-            for file in delete.files(vm.paths):
+            for file in needs.own(vm.paths):
                 size = format_size(file.stat().st_size)
                 name = file.relative_to(vm.paths.directory)
                 self.app.ui.say(f"  {name} ({size})")

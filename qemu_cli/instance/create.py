@@ -6,7 +6,7 @@ from typing import NamedTuple
 from qemu_cli import settings
 from qemu_cli.errors import QemuCliError, StateError, UsageError
 from qemu_cli.extensions import pick
-from qemu_cli.instance import accel, binary, firmware, history, model
+from qemu_cli.instance import accel, binary, firmware, history, model, needs
 from qemu_cli.instance import ports as host_ports
 from qemu_cli.instance import vm as vms
 from qemu_cli.instance.blueprint import Facts, plan
@@ -180,7 +180,7 @@ async def _probe_images(
 
 async def _refuse_dependants(host: Host, tool: str, file: Path) -> None:
     """A file that others are built on must never be written."""
-    users = dependants.users_of(file, await chains(host, tool))
+    users = dependants.users_of(file, await needs.everyone(host, tool))
     if users:
         raise StateError(
             f"{file} is in use by {', '.join(users)}",
@@ -188,31 +188,9 @@ async def _refuse_dependants(host: Host, tool: str, file: Path) -> None:
         )
 
 
-async def chains(host: Host, tool: str) -> dict[str, list[Path]]:
-    """All image files of all instances, active layers included."""
-    found: dict[str, list[Path]] = {}
-    for name in vms.names(host.paths):
-        paths = host.paths.instance(name)
-        try:
-            definition = model.load(paths.definition)
-        except QemuCliError:
-            continue  # it can't be started either
-        files: list[Path] = []
-        for disk in definition.disks:
-            top = paths.directory / disk.file
-            try:
-                files += await dependants.backing_chain(
-                    tool, top, format=disk.format
-                )
-            except QemuCliError:
-                files.append(top)
-        found[name] = files
-    return found
-
-
 def _ports(host: Host, wish: Wish) -> tuple[int, ...]:
     """Give each forward its host port, for ever."""
-    taken = _taken_ports(host)
+    taken = taken_ports(host)
     chosen: list[int] = []
     for forward in wish.forwards:
         port = forward.host_port
@@ -231,7 +209,8 @@ def _ports(host: Host, wish: Wish) -> tuple[int, ...]:
     return tuple(chosen)
 
 
-def _taken_ports(host: Host) -> dict[int, str]:
+def taken_ports(host: Host) -> dict[int, str]:
+    """The host ports that instances forward, and whose they are."""
     taken: dict[int, str] = {}
     for name in vms.names(host.paths):
         try:

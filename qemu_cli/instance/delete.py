@@ -1,11 +1,10 @@
 """Deleting an instance: its directory, and nothing outside of it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from qemu_cli.errors import QemuCliError, StateError
+from qemu_cli.instance import needs
 from qemu_cli.instance.change import changing, run
-from qemu_cli.instance.create import chains
 from qemu_cli.instance.host import Host, pid_of, vm_facts
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
@@ -65,12 +64,12 @@ async def check_unneeded(host: Host, paths: InstancePaths) -> None:
     :raise StateError: names those instances
     """
     tool = tools.find("qemu-img", host.config)
-    others = await chains(host, tool)
+    others = await needs.everyone(host, tool)
     others.pop(paths.name, None)
     if not others:
         return
     needed: dict[str, Path] = {}
-    for file in files(paths):
+    for file in needs.own(paths):
         for name in dependants.users_of(file, others):
             needed[name] = file
     if needed:
@@ -79,10 +78,3 @@ async def check_unneeded(host: Host, paths: InstancePaths) -> None:
             f"'{paths.name}' is needed by {who}",
             hint="delete those first, or make them stand alone",
         )
-
-
-def files(paths: InstancePaths) -> Iterator[Path]:
-    """All files in the instance's directory."""
-    for path in sorted(paths.directory.rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            yield path

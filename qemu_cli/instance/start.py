@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from qemu_cli.errors import NotFoundError, StateError
 from qemu_cli.extensions import pick
-from qemu_cli.instance import argv, binary, history
+from qemu_cli.instance import argv, binary, history, needs
 from qemu_cli.instance.change import changing, run
 from qemu_cli.instance.host import Host, pid_of, vm_facts
 from qemu_cli.instance.model import Definition
@@ -108,19 +108,10 @@ def _check_startable(vm: VM) -> None:
 
 def _check_files(paths: InstancePaths, definition: Definition) -> None:
     """Name a missing file before QEMU does it less clearly."""
-    boot = definition.boot
-    wanted = {
-        **{disk.id: disk.file for disk in definition.disks},
-        **{cd.id: cd.file for cd in definition.cdroms if cd.file},
-        "kernel": boot and boot.kernel,
-        "initrd": boot and boot.initrd,
-        "firmware": definition.firmware.code,
-    }
-    for what, file in wanted.items():
-        if file and not (paths.directory / file).exists():
+    for what, file in needs.named(paths, definition).items():
+        if not file.exists():
             raise NotFoundError(
-                f"{what} of '{paths.name}' is missing: "
-                f"{paths.directory / file}",
+                f"{what} of '{paths.name}' is missing: {file}",
                 hint=f"put it back, or 'qemu edit {paths.name}'",
             )
 

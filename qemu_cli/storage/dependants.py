@@ -10,13 +10,29 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from qemu_cli.errors import QemuCliError
 from qemu_cli.storage import header, images
 
 _Identity = tuple[object, ...]
-_Reference = tuple[Path, str | None]  # a file and its format, if known
+
+
+class Reference(NamedTuple):
+    """One image's need of another file.
+
+    :param format: of the image, as it is stored; None: not known
+    :param file: what it needs
+    :param file_format: of that file; None: the image does not say
+    :param name: how a qcow2 image spells its backing file; None when it
+        is needed in another way
+    """
+
+    image: Path
+    format: str | None
+    file: Path
+    file_format: str | None
+    name: str | None
 
 
 async def backing_chain(
@@ -31,24 +47,40 @@ async def backing_chain(
         whatever its guest wrote into it
     :raise QemuCliError: when an image that is there can't be read
     """
-    chain: list[Path] = []
+    found = await references(qemu_img, path, format=format)
+    chain = {identity(path): path.absolute()}
+    for reference in found:
+        chain.setdefault(identity(reference.file), reference.file)
+    return list(chain.values())
+
+
+async def references(
+    qemu_img: str, path: Path, *, format: str | None
+) -> list[Reference]:
+    """Tell who needs whom in the backing chain of an image.
+
+    :param format: see :func:`backing_chain`
+    :raise QemuCliError: when an image that is there can't be read
+    """
+    found: list[Reference] = []
     seen: set[_Identity] = set()
-    todo: list[_Reference] = [(path.absolute(), format)]
+    todo: list[tuple[Path, str | None]] = [(path.absolute(), format)]
     while todo:
         file, its_format = todo.pop(0)
         if identity(file) in seen:
             continue
         seen.add(identity(file))
-        chain.append(file)
         try:
-            todo += await _references(qemu_img, file, its_format)
+            needed = await _references(qemu_img, file, its_format)
         except (FileNotFoundError, NotADirectoryError):
-            pass
+            continue
         except OSError as error:
             raise QemuCliError(
                 f"the image {file} can't be read: {error.strerror}"
             ) from error
-    return chain
+        found += needed
+        todo += [(each.file, each.file_format) for each in needed]
+    return found
 
 
 def users_of(file: Path, chains: Mapping[str, Sequence[Path]]) -> list[str]:
@@ -77,25 +109,29 @@ def identity(file: Path) -> _Identity:
 
 async def _references(
     qemu_img: str, path: Path, format: str | None
-) -> list[_Reference]:
+) -> list[Reference]:
     if format == "raw":
         return []
+    spelled: str | None = None
     if found := header.read(path):
         backing = found.backing_file, found.backing_format
         data = [found.data_file] if found.data_file else []
+        spelled = found.backing_file
     else:
         # Formats that we don't read ourselves, such as VMDK.
         image = await images.info(qemu_img, path, format=format)
         backing = image.backing_file, image.backing_format
         data = list(image.extents)
-    references: list[_Reference] = []
-    if backing[0]:
-        references += [
-            (file, backing[1]) for file in local_files(backing[0], path)
-        ]
+    needed = [
+        Reference(path, format, file, backing[1], spelled)
+        for file in local_files(backing[0] or "", path)
+    ]
     for name in data:
-        references += [(file, "raw") for file in local_files(name, path)]
-    return references
+        needed += [
+            Reference(path, format, file, "raw", None)
+            for file in local_files(name, path)
+        ]
+    return needed
 
 
 def local_files(name: str, beside: Path) -> list[Path]:
@@ -106,6 +142,8 @@ def local_files(name: str, beside: Path) -> list[Path]:
         description; or another protocol, for which there is none
     :param beside: the image that names it
     """
+    if not name:
+        return []
     if name.startswith("json:"):
         try:
             return [

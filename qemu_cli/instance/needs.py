@@ -1,0 +1,86 @@
+"""Which files each instance needs, running or not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from qemu_cli.errors import QemuCliError
+from qemu_cli.instance import model
+from qemu_cli.instance import vm as vms
+from qemu_cli.instance.host import Host
+from qemu_cli.instance.model import Definition
+from qemu_cli.paths import InstancePaths
+from qemu_cli.storage import dependants, header
+from qemu_cli.storage.dependants import Reference
+
+
+def named(paths: InstancePaths, definition: Definition) -> dict[str, Path]:
+    """Return the files that a definition names, by what they are."""
+    boot = definition.boot
+    files = {
+        **{disk.id: disk.file for disk in definition.disks},
+        **{cdrom.id: cdrom.file for cdrom in definition.cdroms},
+        "kernel": boot and boot.kernel,
+        "initrd": boot and boot.initrd,
+        "firmware": definition.firmware.code,
+    }
+    return {
+        what: paths.directory / file for what, file in files.items() if file
+    }
+
+
+def own(paths: InstancePaths) -> Iterator[Path]:
+    """All files in the instance's directory."""
+    for path in sorted(paths.directory.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            yield path
+
+
+async def references(
+    paths: InstancePaths, qemu_img: str
+) -> tuple[Reference, ...]:
+    """Tell which image of an instance needs which file.
+
+    When its definition can't be read, all qcow2 files in its directory
+    are taken for its images.  An image that can't be read needs nothing.
+    """
+    try:
+        definition = model.load(paths.definition)
+        images = [
+            (paths.directory / disk.file, disk.format)
+            for disk in definition.disks
+        ]
+    except QemuCliError:
+        images = [(file, "qcow2") for file in own(paths) if _is_qcow2(file)]
+    found: dict[Reference, None] = {}
+    for file, image_format in images:
+        try:
+            needed = await dependants.references(
+                qemu_img, file, format=image_format
+            )
+        except QemuCliError:
+            continue
+        found |= dict.fromkeys(needed)
+    return tuple(found)
+
+
+def _is_qcow2(file: Path) -> bool:
+    try:
+        return header.read(file) is not None
+    except (OSError, QemuCliError):
+        return False
+
+
+async def everyone(host: Host, qemu_img: str) -> dict[str, list[Path]]:
+    """All files that each instance needs, by its name."""
+    found: dict[str, list[Path]] = {}
+    for name in vms.names(host.paths):
+        paths = host.paths.instance(name)
+        files = [each.file for each in await references(paths, qemu_img)]
+        try:
+            definition = model.load(paths.definition)
+        except QemuCliError:
+            definition = None
+        if definition:
+            files += named(paths, definition).values()
+        found[name] = files
+    return found
