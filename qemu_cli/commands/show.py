@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qemu_cli.columns import (
@@ -67,6 +68,7 @@ def _row(found: "Details") -> dict[str, Any]:
     """All keys, in their order; those of ``list`` mean the same here."""
     vm, machine, process = found.vm, found.machine, found.process
     definition = found.definition
+    here = vm.paths.directory
     row = {
         "name": vm.name,
         "state": State(vm.state),
@@ -77,8 +79,8 @@ def _row(found: "Details") -> dict[str, Any]:
         "change": found.change,
         "directory": str(vm.paths.directory),
         "pid": process and process.pid,
-        "uptime_s": Duration(process.uptime_s) if process else None,
-        "cpu_s": Duration(process.cpu_s) if process else None,
+        "uptime_s": Duration(round(process.uptime_s, 2)) if process else None,
+        "cpu_time_s": Duration(round(process.cpu_s, 2)) if process else None,
         "rss_bytes": Size(process.rss_bytes) if process else None,
         "last_exit": _last_exit(found),
         "arch": machine.arch,
@@ -98,7 +100,9 @@ def _row(found: "Details") -> dict[str, Any]:
         "qemu_binary": found.qemu_binary,
         "qemu_args": list(definition.qemu_args) if definition else None,
         "next_start": _next_start(found),
-        "disks": _lines(found.disks, map(_disk, found.disks)),
+        "disks": _lines(
+            found.disks, (_disk(disk, here) for disk in found.disks)
+        ),
         "cdroms": None,
         "nics": None,
         "forwards": Named(
@@ -110,7 +114,8 @@ def _row(found: "Details") -> dict[str, Any]:
         if found.console
         else None,
         "files": _lines(
-            found.files, (f"{k}: {v}" for k, v in found.files.items())
+            found.files,
+            (f"{what}: {_short(f, here)}" for what, f in found.files.items()),
         ),
         "plugin": definition and plain(definition.plugin),
     }
@@ -171,10 +176,19 @@ def _next_start(found: "Details") -> Named | None:
     return Named(changed, _words(changed))
 
 
-def _disk(disk: "DiskDetails") -> str:
-    parts = [f"{disk.id}: {disk.file} ({disk.format}, {disk.bus})"]
+def _short(file: str, directory: Path) -> str:
+    """A path as people need it who know the instance's directory."""
+    path = Path(file)
+    inside = path.is_relative_to(directory)
+    return str(path.relative_to(directory)) if inside else file
+
+
+def _disk(disk: "DiskDetails", here: Path) -> str:
+    parts = [
+        f"{disk.id}: {_short(disk.file, here)} ({disk.format}, {disk.bus})"
+    ]
     if disk.virtual_size_bytes is not None:
-        parts.append(f"{format_size(disk.virtual_size_bytes)}")
+        parts.append(format_size(disk.virtual_size_bytes))
     if disk.actual_size_bytes is not None:
         parts.append(f"{format_size(disk.actual_size_bytes)} used")
     if disk.backing_file:

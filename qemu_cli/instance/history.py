@@ -24,7 +24,8 @@ def note(
 
     :param action: a word such as ``create``, ``start``, ``exit``
     :param command: the command as it was typed
-    :param details: what else is worth knowing; JSON
+    :param details: what else is worth knowing; JSON; ``error`` says why
+        it failed
     """
     entry = {
         "time": time.time(),
@@ -49,21 +50,28 @@ def entries(path: Path) -> Iterator[dict[str, Any]]:
     except OSError:
         return
     for line in text.splitlines():
-        with contextlib.suppress(ValueError):
-            entry = json.loads(line)
-            if isinstance(entry, dict) and "action" in entry:
-                yield entry
+        if entry := parse(line):
+            yield entry
+
+
+def parse(line: str) -> dict[str, Any] | None:
+    """Turn a line of the file into an entry; None: it is damaged."""
+    with contextlib.suppress(ValueError):
+        entry = json.loads(line)
+        if isinstance(entry, dict) and "action" in entry:
+            return entry
+    return None
 
 
 def last_run(paths: InstancePaths) -> tuple[dict[str, Any], bool] | None:
-    """Return the last ``start`` and whether its end is written down.
+    """Return the last start that worked, and whether its end is noted.
 
     :return: None if it was never started
     """
     start = None
     ended = False
     for entry in entries(paths.history):
-        if entry["action"] == "start":
+        if entry["action"] == "start" and "error" not in entry:
             start, ended = entry, False
         elif entry["action"] == "exit":
             ended = True
