@@ -7,12 +7,12 @@ import re
 
 from qemu_cli.errors import RefusedError
 
-#: How failures begin or end (QEMU 7.2 and 10; monitor/hmp-cmds.c,
-#: net/slirp.c).  What `info` prints begins with none of them.
+#: How failures look (QEMU 7.2 and 10: monitor/hmp.c, hmp-cmds.c,
+#: net/slirp.c); there is no mark that all of them have.
 _FAILED = re.compile(
-    r"^(Error: |unknown command: |Try \"help |\S+: .* expected$"
-    r"|unrecognized |Could not |could not |Invalid |invalid "
-    r"|Device '.*' not found)"
+    r"^(Error: |Error opening |Try \"help |\S+: .* expected$"
+    r"|Could not |Invalid |invalid |unrecognized |unknown "
+    r"|Device '.*' not found|user mode network stack not in use)"
     r"|not found\Z",
     re.MULTILINE,
 )

@@ -12,6 +12,7 @@ introspection".)  It is the same for every VM of one binary, has 200 KB
 and costs QEMU 50 ms: hence a cache.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -135,4 +136,5 @@ def _write(file: Path, content: Mapping[str, Any]) -> None:
         fresh.write_text(json.dumps(content))
         fresh.replace(file)
     except OSError:
-        fresh.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            fresh.unlink()

@@ -20,6 +20,11 @@ from qemu_cli.qmp.hmp import checked
         ("hostfwd_remove tcp::1", "host forwarding rule for tcp::1 not found"),
         ("device_del x", "Error: Device 'x' not found\r\n"),
         ("hostfwd_add", "hostfwd_add: string expected\r\n"),
+        ("hostfwd_add x", "user mode network stack not in use\r\n"),
+        ("sendkey zz", "invalid parameter: zz\r\n"),
+        ("trace-event x on", 'unknown event "x"\r\n'),
+        ("commit x", "Device 'x' not found\r\n"),
+        ("logfile /no/x", "Error opening logfile /no/x: No such file"),
         ("eject", 'eject: block device name expected\nTry "help eject"\r\n'),
     ],
 )
