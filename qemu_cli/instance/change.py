@@ -22,13 +22,16 @@ from qemu_cli.steps import Journal, Plan, Runner, Spawn
 
 
 @asynccontextmanager
-async def changing(host: Host, paths: InstancePaths) -> AsyncIterator[VM]:
+async def changing(
+    host: Host, paths: InstancePaths, *others: InstancePaths
+) -> AsyncIterator[VM]:
     """Hold the instance's lock; yields the VM as it is under the lock.
 
+    :param others: names to lock as well
     :raise BusyError: another command holds it for too long
     :raise StateError: the instance is gone
     """
-    async with claimed(host, paths):
+    async with claimed(host, paths, *others):
         if not paths.directory.is_dir():
             raise StateError(f"the instance '{paths.name}' is gone")
         found = vm.look(host.paths, [paths.name], ProcFS(), host.probe)[0]

@@ -13,8 +13,11 @@ from qemu_cli.storage import dependants, header
 from qemu_cli.storage.dependants import Reference
 
 
-def named(paths: InstancePaths, definition: Definition) -> dict[str, Path]:
-    """Return the files that a definition names, by what they are."""
+def named(definition: Definition) -> dict[str, str]:
+    """Return the files that a definition names, by what they are.
+
+    A relative one is meant relative to the instance's directory.
+    """
     boot = definition.boot
     files = {
         **{disk.id: disk.file for disk in definition.disks},
@@ -23,9 +26,7 @@ def named(paths: InstancePaths, definition: Definition) -> dict[str, Path]:
         "initrd": boot and boot.initrd,
         "firmware": definition.firmware.code,
     }
-    return {
-        what: paths.directory / file for what, file in files.items() if file
-    }
+    return {what: file for what, file in files.items() if file}
 
 
 def own(paths: InstancePaths) -> Iterator[Path]:
@@ -81,6 +82,8 @@ async def everyone(host: Host, qemu_img: str) -> dict[str, list[Path]]:
         except QemuCliError:
             definition = None
         if definition:
-            files += named(paths, definition).values()
+            files += [
+                paths.directory / file for file in named(definition).values()
+            ]
         found[name] = files
     return found

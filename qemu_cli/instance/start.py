@@ -108,7 +108,8 @@ def _check_startable(vm: VM) -> None:
 
 def _check_files(paths: InstancePaths, definition: Definition) -> None:
     """Name a missing file before QEMU does it less clearly."""
-    for what, file in needs.named(paths, definition).items():
+    for what, name in needs.named(definition).items():
+        file = paths.directory / name
         if not file.exists():
             raise NotFoundError(
                 f"{what} of '{paths.name}' is missing: {file}",
