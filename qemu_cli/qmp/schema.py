@@ -85,7 +85,7 @@ class Schema:
                 one["type"]
                 for name in names
                 for one in self._members(name)
-                if one["name"] == member
+                if one.get("name") == member  # an alternate's have none
             }
         for name in names:
             yield from self._seen_through(name)

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 #: What QEMU 7.2 says first.
 GREETING = (
@@ -58,7 +58,7 @@ class FakeQmp:
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self.on("qmp_capabilities", {})
 
-    def __enter__(self) -> "FakeQmp":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

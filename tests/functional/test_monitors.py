@@ -19,6 +19,7 @@ from qemu_cli.errors import (
     StateError,
 )
 from qemu_cli.proc import ProcFS
+from qemu_cli.qmp.address import Monitors
 from qemu_cli.qmp.probe import Target, probe
 from qemu_cli.qmp.sessions import Sessions
 from qemu_cli.testing.real_qemu import RealQemu, binary
@@ -295,3 +296,19 @@ def test_human(real_qemu):
     for line in ("nosuch", "hostfwd_add x", "x", "device_del nosuch"):
         with pytest.raises(RefusedError, match=line):
             run(qemu, lambda session, line=line: session.human(line))
+
+
+def test_tcp(real_qemu):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    listen = f"tcp:{address},server=on,wait=off"
+    qemu = real_qemu("-machine", "none", "-qmp", listen)
+    [answer] = probe([Target(address, qemu.pid)], PATIENCE_S)
+    assert answer.reach == "free"
+
+    async def main():
+        monitors = Monitors(control=address, pid=qemu.pid)
+        async with Sessions().open(monitors) as session:
+            return await session.execute("query-status")
+
+    assert asyncio.run(main())["status"] == "running"
