@@ -1,7 +1,7 @@
 """The only place that starts an event loop.
 
-The first Ctrl-C (or SIGTERM) cancels the work, and every service undoes in
-its own ``finally``; the second leaves at once.
+The first Ctrl-C (or SIGTERM, or SIGHUP) cancels the work, and every service
+undoes in its own ``finally``; the second leaves at once.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
     """Run a coroutine to its end.
 
     :raise KeyboardInterrupt: SIGINT cancelled it, and all is undone
-    :raise SystemExit: 143, SIGTERM did
+    :raise SystemExit: 143 or 129, SIGTERM or SIGHUP did
     """
     received: list[int] = []
     try:
@@ -25,7 +25,8 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
     except asyncio.CancelledError:
         if received == [signal.SIGINT]:
             raise KeyboardInterrupt from None
-        raise SystemExit(128 + signal.SIGTERM) from None
+        signum = received[0] if received else signal.SIGTERM
+        raise SystemExit(128 + signum) from None
 
 
 async def _until_signal(
@@ -40,8 +41,10 @@ async def _until_signal(
         task.cancel()
 
     loop = asyncio.get_running_loop()
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signum, on_signal, signum)
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # nohup(1) and scripts in the background ignore them on purpose.
+        if signal.getsignal(signum) is not signal.SIG_IGN:
+            loop.add_signal_handler(signum, on_signal, signum)
     # The handlers stay until the loop is closed: what a cancelled task
     # leaves running is undone there, and can hang.
     return await task

@@ -84,14 +84,14 @@ def check_running(pid: int | None) -> None:
 
 
 def busy(address: str) -> BusyError:
-    """Say who holds a monitor."""
+    """Say who holds a monitor, or another socket of QEMU's."""
     other = ProcFS().holder(address) if is_unix(address) else None
     who = "another client"
     if other is not None:
         who = f"'{' '.join(other.argv[:3])}' (pid {other.pid})"
     return BusyError(
-        f"{who} holds the monitor {address}",
-        hint="a monitor serves one client at a time; end that one first",
+        f"{who} holds {address}",
+        hint="it serves one client at a time; end that one first",
     )
 
 
@@ -111,7 +111,10 @@ async def _until_unserved(
 def _explained(error: OSError, address: str) -> QemuCliError:
     match error.errno:
         case errno.ENOENT | errno.ECONNREFUSED:
-            return StateError(f"no QEMU listens at {address}")
+            return StateError(
+                f"no QEMU listens at {address}",
+                hint="if the VM runs, 'qemu doctor' explains it",
+            )
         case errno.EAGAIN:
             return busy(address)
         case errno.EACCES | errno.EPERM:
