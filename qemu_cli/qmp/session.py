@@ -46,6 +46,7 @@ from qemu_cli.errors import (
 from qemu_cli.qmp import hmp, jobs, lock
 from qemu_cli.qmp.address import Monitors
 from qemu_cli.qmp.connect import busy, check_running, connect
+from qemu_cli.qmp.shared import Shared
 from qemu_cli.qmp.trace import Trace
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ class Session:
         self._sessions = sessions
         self._monitors = monitors
         self._wait_s = wait_s
-        self._control = _Shared(self._open_control)
-        self._follower = _Shared(self._open_follower)
+        self._control = Shared(self._open_control)
+        self._follower = Shared(self._open_follower)
         if not monitors.followers:
             self._follower = self._control
         elif role == "follower":
@@ -359,36 +360,6 @@ class _Heard(EventListener):
     async def put(self, event: Message) -> None:
         if self.accept(event):
             self.queue.put_nowait(event)
-
-
-class _Shared:
-    """A link that several users share, and that the last one closes."""
-
-    def __init__(
-        self,
-        opened: Callable[[], contextlib.AbstractAsyncContextManager[_Link]],
-    ) -> None:
-        self._opened = opened
-        self._stack = contextlib.AsyncExitStack()
-        self._turn = asyncio.Lock()
-        self._users = 0
-        self._link: _Link | None = None
-
-    @asynccontextmanager
-    async def use(self) -> AsyncIterator[_Link]:
-        async with self._turn:
-            if self._link is None:
-                link = self._opened()
-                self._link = await self._stack.enter_async_context(link)
-            self._users += 1
-        try:
-            yield self._link
-        finally:
-            self._users -= 1
-            async with self._turn:
-                if not self._users:
-                    self._link = None
-                    await self._stack.aclose()
 
 
 def _event(message: Message) -> Event:
