@@ -100,6 +100,7 @@ class QemuApp(cliff.app.App):
             hooks=self.hooks,
             say=self.ui.say,
             warn=self.ui.warn,
+            progress=self.ui.progress,
             who=self.typed,
         )
 

@@ -132,6 +132,20 @@ class ProcFS:
         """
         return int(self._stat_of(process)[21]) * _PAGE_BYTES
 
+    def memory_bytes(self, process: Process) -> int:
+        """What it holds in memory and in swap, huge pages included.
+
+        :raise NotFoundError: it has ended
+        """
+        try:
+            status = self._read(process.pid, "status")
+        except OSError:
+            raise NotFoundError(f"process {process.pid} has ended") from None
+        sizes = re.findall(
+            rb"^(?:VmRSS|VmSwap|HugetlbPages):\s+(\d+) kB$", status, re.M
+        )
+        return sum(map(int, sizes)) * 1024
+
     def unix_sockets(self, pid: int) -> list[UnixSocket]:
         """All named sockets in the network namespace of a process.
 

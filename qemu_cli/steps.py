@@ -19,43 +19,15 @@ import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from qemu_cli.errors import QemuCliError, ToolError
 from qemu_cli.files import sync_directory, write_atomically
-
-
-class Hands(Protocol):
-    """What steps need from the layers above them."""
-
-    async def execute(self, command: str, arguments: dict[str, Any]) -> Any:
-        """Send one QMP command on the VM's control monitor."""
-
-    async def spawn(self, step: "Spawn") -> None:
-        """Start QEMU and wait until its monitor is ready."""
-
-    async def unspawn(self, step: "Spawn") -> None:
-        """End what :meth:`spawn` started, if it runs."""
-
-    async def came_up(self, step: "Spawn") -> bool:
-        """Tell whether a QEMU that a killed program started is ready."""
-
-
-class Step(msgspec.Struct, frozen=True, tag=True):
-    """One thing that is done to the world."""
-
-    def describe(self) -> str:
-        """Say in a line what would be done, as a command if it is one."""
-        raise NotImplementedError
-
-    async def do(self, hands: Hands) -> None:
-        """Do it.  Doing it again must be harmless."""
-        raise NotImplementedError
-
-    async def undo(self, hands: Hands) -> None:
-        """Take it back.  Harmless when it was never done."""
+from qemu_cli.ram_steps import GoOn, LoadRam, NoteSaved, Quit, SaveRam
+from qemu_cli.step import Hands as Hands
+from qemu_cli.step import Step as Step
 
 
 class MakeDirectory(Step, frozen=True, tag=True):
@@ -177,9 +149,9 @@ class Qmp(Step, frozen=True, tag=True):
     """Send one QMP command, or its opposite."""
 
     command: str
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = msgspec.field(default_factory=dict)
     back: str | None = None
-    back_arguments: dict[str, Any] = {}
+    back_arguments: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def describe(self) -> str:
         message: dict[str, Any] = {"execute": self.command}
@@ -191,7 +163,8 @@ class Qmp(Step, frozen=True, tag=True):
         await hands.execute(self.command, self.arguments)
 
     async def undo(self, hands: Hands) -> None:
-        if self.back:
+        # With its QEMU, what it did is gone as well.
+        if self.back and await hands.runs():
             await hands.execute(self.back, self.back_arguments)
 
 
@@ -227,7 +200,20 @@ class Spawn(Step, frozen=True, tag=True):
         await hands.unspawn(self)
 
 
-AnyStep = MakeDirectory | WriteFile | Move | Remove | Tool | Qmp | Spawn
+AnyStep = (
+    MakeDirectory
+    | WriteFile
+    | Move
+    | Remove
+    | Tool
+    | Qmp
+    | Spawn
+    | SaveRam
+    | Quit
+    | NoteSaved
+    | LoadRam
+    | GoOn
+)
 
 
 class Plan(msgspec.Struct, frozen=True):

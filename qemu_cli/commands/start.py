@@ -1,9 +1,11 @@
 """qemu start."""
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qemu_cli.command import Result, VMCommand
+from qemu_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from qemu_cli.instance.vm import VM
@@ -11,11 +13,15 @@ if TYPE_CHECKING:
 
 
 class Start(VMCommand):
-    """Start VMs; returns when QEMU answers, not when the guest has booted."""
+    """Start VMs; returns when QEMU answers, not when the guest has booted.
+
+    A guest that `qemu save` saved goes on where it was.
+    """
 
     examples = (
         "qemu start web",
         "qemu start 'web*'",
+        "qemu start web --console",
         "qemu start web --dry-run  # print QEMU's command line",
     )
     needs = frozenset({"definition"})
@@ -28,11 +34,60 @@ class Start(VMCommand):
             help="do not run the guest yet; 'qemu resume' does",
         )
         parser.add_argument(
+            "--discard-saved",
+            action="store_true",
+            help="boot, and throw away what 'qemu save' saved",
+        )
+        parser.add_argument(
+            "-y",
+            "--yes",
+            action="store_true",
+            help="do not ask about --discard-saved",
+        )
+        parser.add_argument(
+            "--console",
+            action="store_true",
+            help="attach to the serial console at once; Ctrl-] leaves",
+        )
+        parser.add_argument(
             "--dry-run",
             action="store_true",
             help="only print what would be done, ready to paste",
         )
         return parser
+
+    def select(self, args: argparse.Namespace) -> "Sequence[VM]":
+        vms = super().select(args)
+        if args.discard_saved and not args.dry_run:
+            from qemu_cli.instance import saved
+
+            found = [f"'{vm.name}'" for vm in vms if saved.exists(vm.paths)]
+            if found:
+                self.app.ui.confirm(
+                    f"throw away what was saved of {', '.join(found)}",
+                    args.yes,
+                )
+        return vms
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        if not parsed_args.console or parsed_args.dry_run:
+            return super().run(parsed_args)
+        vms = self.select(parsed_args)
+        if len(vms) != 1:
+            raise UsageError(
+                f"--console is for one VM, and these are {len(vms)}"
+            )
+        code = super().run(parsed_args)
+        if code == 0:
+            from qemu_cli.command.console import attach
+            from qemu_cli.instance.resolve import resolve
+
+            host = self.app.host
+            attach(
+                self.app,
+                resolve(host.paths, vms[0].name, probe=host.probe),
+            )
+        return code
 
     async def act(
         self, vm: "VM", session: "Session", args: argparse.Namespace
@@ -42,13 +97,23 @@ class Start(VMCommand):
         host = self.app.host
         if args.dry_run:
             plan = await start.plan_start(
-                host, vm.paths, vm.definition, paused=args.paused
+                host,
+                vm.paths,
+                vm.definition,
+                paused=args.paused,
+                discard_saved=args.discard_saved,
             )
             for line in plan.describe():
                 self.app.stdout.write(f"{line}\n")
             return Result("")
-        started = await start.start(host, vm, paused=args.paused)
+        started = await start.start(
+            host, vm, paused=args.paused, discard_saved=args.discard_saved
+        )
         assert started.vm.process is not None  # noqa: S101
         pid = started.vm.process.pid
-        how = "paused" if args.paused else "started"
-        return Result(f"{how} (pid {pid})", {"state": how, "pid": pid})
+        state = "paused" if started.vm.state == "paused" else "started"
+        how = f"{state} where it was saved" if started.resumed else state
+        return Result(
+            f"{how} (pid {pid})",
+            {"state": state, "pid": pid, "resumed": started.resumed},
+        )

@@ -6,19 +6,29 @@ down how the last run ended if nobody did so yet.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from qemu_cli import settings
-from qemu_cli.errors import BusyError, StateError
-from qemu_cli.instance import history, process, vm
+from qemu_cli.errors import (
+    BusyError,
+    ConnectionLostError,
+    StateError,
+    TimedOutError,
+)
+from qemu_cli.instance import history, process, ram, rotation, vm
 from qemu_cli.instance.host import Host, vm_facts
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
 from qemu_cli.proc import ProcFS
 from qemu_cli.qmp import lock
 from qemu_cli.steps import Journal, Plan, Runner, Spawn
+
+#: How long QEMU may take to end when it is told to; it flushes its disks.
+QUIT_TIMEOUT_S = 30.0
 
 
 @asynccontextmanager
@@ -35,7 +45,9 @@ async def changing(
         if not paths.directory.is_dir():
             raise StateError(f"the instance '{paths.name}' is gone")
         found = vm.look(host.paths, [paths.name], ProcFS(), host.probe)[0]
-        if not found.alive:
+        if found.alive:
+            rotation.while_running(host, paths)
+        else:
             settle(host, paths)
         yield found
 
@@ -150,13 +162,54 @@ class Hands:
         self._host = host
         self._paths = paths
 
-    async def execute(self, command: str, arguments: dict[str, Any]) -> Any:
-        """Send a QMP command to the VM's control monitor."""
-        found = vm.look(
+    def _look(self) -> VM:
+        return vm.look(
             self._host.paths, [self._paths.name], ProcFS(), self._host.probe
         )[0]
-        async with self._host.sessions.open(found.monitors) as session:
+
+    async def runs(self) -> bool:
+        """Tell whether there is a QEMU process."""
+        return self._look().alive
+
+    async def execute(self, command: str, arguments: dict[str, Any]) -> Any:
+        """Send a QMP command to the VM's control monitor."""
+        monitors = self._look().monitors
+        async with self._host.sessions.open(monitors) as session:
             return await session.execute(command, arguments)
+
+    async def quit(self) -> None:
+        """End QEMU, if it runs, and wait until it has."""
+        found = self._look()
+        if found.process is None:
+            return
+        pidfd = ProcFS().open_pidfd(found.process)
+        try:
+            await self._quit(found, pidfd)
+        finally:
+            os.close(pidfd)
+
+    async def _quit(self, found: VM, pidfd: int) -> None:
+        with suppress(ConnectionLostError):
+            async with self._host.sessions.open(found.monitors) as session:
+                await session.execute("quit")
+        if not await process.gone(pidfd, QUIT_TIMEOUT_S):
+            raise TimedOutError(
+                f"QEMU of '{found.name}' did not end in {QUIT_TIMEOUT_S:g} s",
+                hint=f"the next command on '{found.name}' goes on from here",
+            )
+
+    async def save_ram(self, file: str) -> None:
+        """Write the state of a paused VM to a file."""
+        with self._host.progress(f"saving {self._paths.name}") as tell:
+            await ram.save(self._host, self._look(), Path(file), tell)
+
+    async def drop_ram(self, file: str) -> None:
+        """Stop writing it, and remove the file."""
+        await ram.drop(self._host, self._look(), Path(file))
+
+    async def load_ram(self, file: str) -> None:
+        """Have a QEMU that waits for a state read it from a file."""
+        await ram.load(self._host, self._look(), Path(file))
 
     async def spawn(self, step: Spawn) -> None:
         """Start QEMU and wait until its monitor is ready."""
@@ -172,7 +225,4 @@ class Hands:
 
     async def came_up(self, step: Spawn) -> bool:
         """Tell whether a QEMU that a killed program started is ready."""
-        found = vm.look(
-            self._host.paths, [self._paths.name], ProcFS(), self._host.probe
-        )[0]
-        return found.reach == "free"
+        return self._look().reach == "free"

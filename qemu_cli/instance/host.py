@@ -1,6 +1,7 @@
 """What every operation on an instance needs from the program around it."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple
 
 from qemu_cli import settings
@@ -21,6 +22,7 @@ class Host(NamedTuple):
 
     :param say: tells the user, on stderr, what goes on
     :param warn: the same for what went wrong but stops nothing
+    :param progress: shows how far something is; see ``UI.progress``
     :param who: the command as it was typed, for locks and histories
     """
 
@@ -30,6 +32,9 @@ class Host(NamedTuple):
     hooks: Hooks
     say: Callable[[str], None]
     warn: Callable[[str], None]
+    progress: Callable[
+        [str], AbstractContextManager[Callable[[int, int], None]]
+    ]
     who: str
 
     def probe(self, targets: Sequence[Target]) -> list[Answer]:

@@ -14,7 +14,7 @@ import select
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from qemu_cli.errors import QemuCliError, RefusedError, StateError
@@ -231,13 +231,22 @@ def _failure(
             hint="is the host overloaded?  -c start.timeout=2m waits longer",
         )
     process.wait()
-    lines = list(_last_lines(paths.qemu_log))
-    words = "\n".join(lines) or f"exit code {process.returncode}"
+    words = last_words(paths.qemu_log) or f"exit code {process.returncode}"
     return RefusedError(f"QEMU did not start: {words}", hint=hint_for(words))
 
 
-def _last_lines(log: Path) -> Iterator[str]:
-    """What QEMU wrote since the last start, without its own name."""
-    with contextlib.suppress(OSError):
-        for line in log.read_text(errors="replace").splitlines()[-12:]:
-            yield re.sub(r"^\S*qemu-system-\S+: ", "", line)
+def last_words(log: Path, offset: int = 0) -> str:
+    """Return QEMU's last messages, without its own name before each.
+
+    :param offset: where in the log to begin, in bytes
+    """
+    try:
+        with log.open("rb") as stream:
+            stream.seek(offset)
+            text = stream.read().decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(
+        re.sub(r"^\S*qemu-system-\S+: ", "", line)
+        for line in text.splitlines()[-12:]
+    )

@@ -5,32 +5,46 @@ from typing import NamedTuple
 
 from qemu_cli.errors import NotFoundError, StateError
 from qemu_cli.extensions import pick
-from qemu_cli.instance import argv, binary, history, needs
+from qemu_cli.instance import (
+    argv,
+    binary,
+    history,
+    needs,
+    rotation,
+    saved,
+)
 from qemu_cli.instance.change import changing, run
 from qemu_cli.instance.host import Host, pid_of, vm_facts
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.resolve import resolve
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import SOCKET_PATH_MAX, InstancePaths
+from qemu_cli.ram_steps import GoOn, LoadRam
 from qemu_cli.steps import AnyStep, MakeDirectory, Plan, Spawn, WriteFile
 from qemu_cli.storage import tools
 
-#: A log that is larger than this at a start is put aside.
-LOG_MAX_BYTES = 64 << 20
-
 
 class Started(NamedTuple):
-    """A VM that has just been started."""
+    """A VM that has just been started.
+
+    :param resumed: it went on from what was saved
+    """
 
     vm: VM
     definition: Definition
+    resumed: bool
 
 
-async def start(host: Host, vm: VM, *, paused: bool = False) -> Started:
+async def start(
+    host: Host, vm: VM, *, paused: bool = False, discard_saved: bool = False
+) -> Started:
     """Start a VM; returns when its monitor answers.
 
+    What ``save`` saved is gone on from.
+
     :param paused: the guest's CPUs do not run yet
-    :raise StateError: it runs already
+    :param discard_saved: boot, and throw away what was saved
+    :raise StateError: it runs already, or what was saved does not fit
     :raise NotFoundError: a file or QEMU itself is missing
     :raise RefusedError: QEMU ended; the message has its own words
     """
@@ -38,16 +52,26 @@ async def start(host: Host, vm: VM, *, paused: bool = False) -> Started:
     async with changing(host, paths) as now:
         _check_startable(now)
         definition = now.definition
-        plan = await plan_start(host, paths, definition, paused=paused)
+        plan = await plan_start(
+            host,
+            paths,
+            definition,
+            paused=paused,
+            discard_saved=discard_saved,
+        )
+        resumed = plan.commit is not None
         host.hooks.before_start(vm_facts(paths, definition))
-        rotate(paths.serial_log)
-        rotate(paths.qemu_log)
+        if discard_saved:
+            saved.discard(paths)
+        rotation.at_start(host, paths)
         await run(host, paths, plan)
         started = resolve(host.paths, paths.name, probe=host.probe)
         pid = pid_of(started)
-        history.note(paths, "start", command=host.who, pid=pid)
+        history.note(
+            paths, "start", command=host.who, pid=pid, resumed=resumed
+        )
     host.hooks.after_start(vm_facts(paths, definition, pid))
-    return Started(started, definition)
+    return Started(started, definition, resumed)
 
 
 async def plan_start(
@@ -56,18 +80,29 @@ async def plan_start(
     definition: Definition,
     *,
     paused: bool = False,
+    discard_saved: bool = False,
 ) -> Plan:
     """Work out how a definition is started; changes nothing.
 
     :raise NotFoundError: a file or QEMU itself is missing
+    :raise StateError: what was saved does not fit any more
     """
+    kept = None if discard_saved else saved.load(paths)
     _check_files(paths, definition)
     profile = pick("qemu_cli.profiles", definition.profile)()
     qemu = binary.find(definition.arch, host.config)
     extra = host.hooks.add_arguments(vm_facts(paths, definition))
     words = argv.build(
-        definition, profile, paths, binary=qemu, paused=paused, extra=extra
+        definition,
+        profile,
+        paths,
+        binary=qemu,
+        paused=paused or kept is not None,
+        incoming=kept is not None,
+        extra=extra,
     )
+    if kept:
+        await saved.check(host, paths, kept, words)
     script = argv.script(
         argv.build(
             definition, profile, paths, binary=qemu, by_hand=True, extra=extra
@@ -87,7 +122,13 @@ async def plan_start(
     if definition.tpm:
         helpers = (_swtpm(tools.find("swtpm", host.config), paths),)
     steps.append(Spawn(words, str(paths.events), helpers))
-    return Plan(f"start {paths.name}", tuple(steps))
+    commit = None
+    if kept:
+        steps.append(LoadRam(str(paths.saved_ram)))
+        commit = len(steps)
+        files = (str(paths.saved_facts), str(paths.saved_ram))
+        steps.append(GoOn(kept.running and not paused, files))
+    return Plan(f"start {paths.name}", tuple(steps), commit)
 
 
 def _check_startable(vm: VM) -> None:
@@ -125,15 +166,6 @@ def _swtpm(program: str, paths: InstancePaths) -> tuple[str, ...]:
         *("--ctrl", f"type=unixio,path={paths.tpm_socket}"),
         *("--pid", f"file={paths.tpm_pid_file}"),
     )
-
-
-def rotate(log: Path, *, limit_bytes: int = LOG_MAX_BYTES) -> None:
-    """Put a large log aside; the one that was put aside before is gone."""
-    try:
-        if log.stat().st_size > limit_bytes:
-            log.replace(log.with_suffix(log.suffix + ".1"))
-    except FileNotFoundError:
-        pass
 
 
 def _text(path: Path) -> str | None:

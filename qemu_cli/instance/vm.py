@@ -170,6 +170,8 @@ def _glance(paths: InstancePaths, procfs: ProcFS) -> VM:
             return _without_definition(vm, procfs)
         if has_pid_file:
             return vm._replace(state="crashed", reason=_last_words(vm, procfs))
+        if paths.saved_facts.exists():
+            return vm._replace(state="stopped", reason="saved")
         return vm._replace(
             state="stopped", reason=recorder.last_cause(paths.events_out)
         )

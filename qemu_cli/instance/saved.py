@@ -1,0 +1,240 @@
+"""``qemu save``: the guest's memory in a file, and QEMU gone.
+
+``saved.ram`` is the memory; ``saved.json``, written last, says what it
+fits to: QEMU's arguments, its version, and the disks as they were left.
+A guest that goes on must find the same machine and the same disks, or it
+destroys its file systems.
+"""
+
+import re
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from qemu_cli.errors import QemuCliError, StateError
+from qemu_cli.instance import binary, change, history, process
+from qemu_cli.instance.host import Host
+from qemu_cli.instance.model import Definition
+from qemu_cli.instance.pause import check_answers
+from qemu_cli.instance.vm import VM
+from qemu_cli.paths import InstancePaths
+from qemu_cli.proc import ProcFS
+from qemu_cli.ram_steps import NoteSaved, Quit, SaveRam, identity
+from qemu_cli.steps import AnyStep, Plan, Qmp
+from qemu_cli.storage import dependants, tools
+from qemu_cli.units import format_size
+
+#: Run states that a guest can be continued from as if nothing had been.
+_SAVABLE = frozenset({"running", "paused", "io-error"})
+
+#: What is not memory: the devices.  A few MiB, more with a display.
+_DEVICES_BYTES = 32 << 20
+
+_MONITOR = re.compile(r"socket,id=(control|probe|follower\d),.*")
+_TAP = re.compile(r"(?:tap|bridge),id=([^,]+),.*")
+
+
+class Image(msgspec.Struct, frozen=True):
+    """A file that must not have changed."""
+
+    name: str
+    file: str
+    identity: list[int] | None
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """What the saved memory fits to.
+
+    :param argv: see :func:`comparable`
+    :param version: of QEMU
+    :param running: whether the guest's CPUs ran
+    """
+
+    argv: list[str]
+    version: tuple[int, int, int]
+    running: bool
+    images: list[Image]
+
+
+class Result(NamedTuple):
+    """What :func:`save` has done."""
+
+    size_bytes: int
+    seconds: float
+
+
+def exists(paths: InstancePaths) -> bool:
+    """Tell whether there is a saved state, which a change would spoil."""
+    return paths.saved_facts.exists()
+
+
+def discard(paths: InstancePaths) -> None:
+    """Throw a saved state away: the next start boots."""
+    paths.saved_facts.unlink(missing_ok=True)
+    paths.saved_ram.unlink(missing_ok=True)
+
+
+async def save(host: Host, vm: VM) -> Result:
+    """Save a VM's memory and end QEMU; ``start`` goes on from there.
+
+    :raise StateError: it does not run, or there is no room
+    :raise RefusedError: QEMU can't save it; it runs on
+    """
+    paths = vm.paths
+    started = time.monotonic()
+    async with change.changing(host, paths) as now:
+        plan = await plan_save(host, now)
+        await change.run(host, paths, plan)
+        size_bytes = paths.saved_ram.stat().st_size
+        history.note(paths, "save", command=host.who, size_bytes=size_bytes)
+        process.remove_sockets(paths)
+        change.settle(host, paths)
+    return Result(size_bytes, time.monotonic() - started)
+
+
+async def plan_save(host: Host, vm: VM) -> Plan:
+    """Work out how a VM is saved; changes nothing.
+
+    :raise StateError: see :func:`save`
+    """
+    check_answers(vm)
+    assert vm.process is not None  # noqa: S101
+    assert vm.version is not None  # noqa: S101
+    if vm.run_state not in _SAVABLE:
+        raise StateError(f"'{vm.name}' can't be saved: it is {vm.run_state}")
+    paths = vm.paths
+    await _check_room(host, vm)
+    running = vm.state == "running"
+    facts = {
+        "argv": comparable(vm.process.argv),
+        "version": vm.version,
+        "running": running,
+    }
+    images = await _images(host, paths, vm.definition)
+    steps: list[AnyStep] = [Qmp("stop", back="cont")] if running else []
+    steps.append(SaveRam(str(paths.saved_ram)))
+    commit = len(steps)
+    steps += [Quit(), NoteSaved(str(paths.saved_facts), facts, images)]
+    return Plan(f"save {paths.name}", tuple(steps), commit)
+
+
+def load(paths: InstancePaths) -> Saved | None:
+    """Read what a saved state fits to; None: nothing is saved.
+
+    :raise StateError: the files are damaged
+    """
+    try:
+        text = paths.saved_facts.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        saved = msgspec.json.decode(text, type=Saved)
+    except msgspec.MsgspecError as error:
+        raise _refusal(paths, f"{paths.saved_facts}: {error}") from error
+    if not paths.saved_ram.exists():
+        raise _refusal(paths, f"{paths.saved_ram} is missing")
+    return saved
+
+
+async def check(
+    host: Host, paths: InstancePaths, saved: Saved, argv: Sequence[str]
+) -> None:
+    """Refuse to go on when what is around the memory has changed.
+
+    :param argv: that QEMU would be started with
+    :raise StateError: says what has changed
+    """
+    for image in saved.images:
+        if identity(Path(image.file)) != image.identity:
+            raise _refusal(
+                paths,
+                f"{image.name} has changed since it was saved: {image.file}",
+            )
+    new = [word for word in comparable(argv) if word not in saved.argv]
+    old = [word for word in saved.argv if word not in comparable(argv)]
+    if new or old:
+        what = f"now {new[0]}" if new else f"no more {old[0]}"
+        raise _refusal(
+            paths, f"its definition has changed since it was saved: {what}"
+        )
+    facts = await binary.facts(Path(argv[0]), host.paths)
+    # A newer QEMU takes the state of an older one: that is what the
+    # versioned machine type is for.
+    if facts.version < saved.version:
+        is_now, was = (
+            ".".join(map(str, version))
+            for version in (facts.version, saved.version)
+        )
+        raise _refusal(
+            paths, f"it was saved by QEMU {was}, and this is QEMU {is_now}"
+        )
+
+
+def comparable(argv: Sequence[str]) -> list[str]:
+    """Return the words of a command line that make the machine.
+
+    Not the executable's name, not how it starts, and no descriptors.
+    """
+    words = []
+    for word in argv[1:]:
+        if word in ("-S", "-incoming", "defer"):
+            continue
+        if match := _MONITOR.fullmatch(word) or _TAP.fullmatch(word):
+            word = match[1]
+        words.append(word)
+    return words
+
+
+def _refusal(paths: InstancePaths, why: str) -> StateError:
+    return StateError(
+        f"'{paths.name}' can't go on from what was saved: {why}",
+        hint=f"undo that change, or boot without what was saved: 'qemu start "
+        f"{paths.name} --discard-saved'",
+    )
+
+
+async def _images(
+    host: Host, paths: InstancePaths, definition: Definition
+) -> dict[str, str]:
+    """All files that the guest's disks consist of, by name."""
+    tool = tools.find("qemu-img", host.config)
+    found: dict[str, str] = {}
+    for disk in definition.disks:
+        top, *backing = await dependants.backing_chain(
+            tool, paths.directory / disk.file, format=disk.format
+        )
+        found[disk.id] = str(top)
+        for file in backing:
+            found[f"{disk.id}'s backing file {file.name}"] = str(file)
+    for cdrom in definition.cdroms:
+        if cdrom.file:
+            found[cdrom.id] = str(paths.directory / cdrom.file)
+    if definition.firmware.kind == "uefi":
+        found["nvram"] = str(paths.nvram)
+    return found
+
+
+async def _check_room(host: Host, vm: VM) -> None:
+    """Refuse to begin what would fill the disk.
+
+    Pages that the guest never touched take no room, nor do those of zeros;
+    so QEMU's own size is enough.
+    """
+    assert vm.process is not None  # noqa: S101
+    async with host.sessions.open(vm.monitors) as session:
+        sizes = await session.execute("query-memory-size-summary")
+    memory = sizes["base-memory"] + sizes.get("plugged-memory", 0)
+    used = ProcFS().memory_bytes(vm.process)
+    needed = min(memory, used) + _DEVICES_BYTES
+    free = shutil.disk_usage(vm.paths.directory).free
+    if free < needed:
+        raise QemuCliError(
+            f"no room to save '{vm.name}': up to {format_size(needed)} for "
+            f"its memory, and {format_size(free)} are free in "
+            f"{vm.paths.directory}",
+            hint="make room there, or shut it down instead",
+        )

@@ -1,0 +1,57 @@
+"""What a step is, and the hands that it does things with.
+
+The steps themselves are in :mod:`qemu_cli.steps`, with their runner.
+"""
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from qemu_cli.steps import Spawn
+
+
+class Hands(Protocol):
+    """What steps need from the layers above them."""
+
+    async def runs(self) -> bool:
+        """Tell whether there is a QEMU process."""
+
+    async def execute(self, command: str, arguments: dict[str, Any]) -> Any:
+        """Send one QMP command on the VM's control monitor."""
+
+    async def quit(self) -> None:
+        """End QEMU, if it runs, and wait until it has."""
+
+    async def save_ram(self, file: str) -> None:
+        """Write the state of a paused VM to a file."""
+
+    async def drop_ram(self, file: str) -> None:
+        """Stop writing it, and remove the file."""
+
+    async def load_ram(self, file: str) -> None:
+        """Have a QEMU that waits for a state read it from a file."""
+
+    async def spawn(self, step: "Spawn") -> None:
+        """Start QEMU and wait until its monitor is ready."""
+
+    async def unspawn(self, step: "Spawn") -> None:
+        """End what :meth:`spawn` started, if it runs."""
+
+    async def came_up(self, step: "Spawn") -> bool:
+        """Tell whether a QEMU that a killed program started is ready."""
+
+
+class Step(msgspec.Struct, frozen=True, tag=True):
+    """One thing that is done to the world."""
+
+    def describe(self) -> str:
+        """Say in a line what would be done, as a command if it is one."""
+        raise NotImplementedError
+
+    async def do(self, hands: Hands) -> None:
+        """Do it.  Doing it again must be harmless."""
+        raise NotImplementedError
+
+    async def undo(self, hands: Hands) -> None:
+        """Take it back.  Harmless when it was never done."""
