@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from qemu_cli.columns import Named, Size
 from qemu_cli.command import ShowOne
+from qemu_cli.command.made import describe
 from qemu_cli.command.wish import add_wish_options, wish_of
 
 
@@ -69,36 +69,4 @@ class Create(ShowOne):
         made = loop.run(work())
         if made.hint:
             self.app.ui.hint(made.hint)
-        return _shown(wish.name, made, str(host.paths.instances / wish.name))
-
-
-def _shown(
-    name: str, made: Any, directory: str
-) -> tuple[Sequence[str], Sequence[Any]]:
-    definition = made.definition
-    machine = definition.machine
-    row = {
-        "name": name,
-        "directory": directory,
-        "arch": definition.arch,
-        "machine": machine.type,
-        "accel": machine.accel,
-        "cpus": machine.cpus,
-        "memory_mib": Size(machine.memory_mib, unit=1 << 20),
-        "firmware": definition.firmware.kind,
-        "disks": Named(
-            [disk.file for disk in definition.disks],
-            ", ".join(f"{d.id}: {d.file}" for d in definition.disks),
-        ),
-        "forwards": Named(
-            [
-                {"host_port": f.host_port, "guest_port": f.guest_port}
-                for f in definition.forwards
-            ],
-            " ".join(
-                f"{f.host_address}:{f.host_port}→{f.guest_port}"
-                for f in definition.forwards
-            ),
-        ),
-    }
-    return list(row), list(row.values())
+        return describe(host.paths.instance(wish.name), made.definition)

@@ -59,7 +59,7 @@ def build(
         *_display(definition, where),
         *_monitors(paths, where, by_hand),
         *_firmware(definition, paths),
-        *_kernel(definition),
+        *_kernel(definition, paths),
         *("-object", "rng-random,id=rng0,filename=/dev/urandom"),
     ]
     for device in profile.controllers(definition):
@@ -221,13 +221,13 @@ def _firmware(definition: Definition, paths: InstancePaths) -> list[str]:
     return argv
 
 
-def _kernel(definition: Definition) -> list[str]:
+def _kernel(definition: Definition, paths: InstancePaths) -> list[str]:
     boot = definition.boot
     if boot is None:
         return []
-    argv = ["-kernel", boot.kernel]
+    argv = ["-kernel", str(paths.directory / boot.kernel)]
     if boot.initrd:
-        argv += ["-initrd", boot.initrd]
+        argv += ["-initrd", str(paths.directory / boot.initrd)]
     if boot.append:
         argv += ["-append", boot.append]
     return argv

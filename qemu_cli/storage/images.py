@@ -18,9 +18,11 @@ import msgspec
 from qemu_cli.errors import NotFoundError, QemuCliError, UsageError
 from qemu_cli.steps import run_tool
 from qemu_cli.storage import header
-from qemu_cli.storage.qemu_img import convert_argv, file_name
+from qemu_cli.storage.qemu_img import convert_argv, file_name, map_argv
 
 _SECTOR_BYTES = 512
+#: An overlay that is larger is not asked whether it is empty.
+_EMPTY_MAX_BYTES = 4 << 20
 _PROGRESS = re.compile(rb"\((\d+\.\d+)/100%\)")
 
 
@@ -78,6 +80,27 @@ async def chain(
     """
     argv = _info_argv(qemu_img, path, format, "--backing-chain")
     return tuple(map(_parse, json.loads(await run_tool(argv))))
+
+
+async def is_empty(qemu_img: str, image: ImageInfo) -> bool:
+    """Tell whether an overlay holds nothing: it reads as its base does.
+
+    :raise ToolError: with qemu-img's words
+    """
+    path = Path(image.path)
+    if (
+        image.format != "qcow2"
+        or not image.backing_file
+        or image.snapshots
+        or path.stat().st_size > _EMPTY_MAX_BYTES
+    ):
+        return False
+    argv = map_argv(qemu_img, path, image.format)
+    return not any(
+        # What nobody has ever written is not present in any layer.
+        extent["depth"] == 0 and extent.get("present", True)
+        for extent in json.loads(await run_tool(argv))
+    )
 
 
 async def probe(

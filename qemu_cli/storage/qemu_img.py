@@ -71,6 +71,11 @@ def convert_argv(
     )
 
 
+def map_argv(qemu_img: str, path: StrPath, format: str) -> tuple[str, ...]:
+    """Tell which layer of its chain each part of an image is in."""
+    return (qemu_img, "map", "--output=json", "-f", format, file_name(path))
+
+
 def check_argv(qemu_img: str, path: StrPath, format: str) -> tuple[str, ...]:
     """Look for errors in an image's tables; nothing is repaired."""
     return (qemu_img, "check", "-q", "-f", format, file_name(path))
@@ -133,5 +138,13 @@ def copy_argv(source: StrPath, target: StrPath) -> tuple[str, ...]:
     """
     return (
         *("cp", "--reflink=auto", "--sparse=auto"),
+        *("--", os.fspath(source), os.fspath(target)),
+    )
+
+
+def copy_tree_argv(source: StrPath, target: StrPath) -> tuple[str, ...]:
+    """Copy a directory, which must not be there yet, as it is."""
+    return (
+        *("cp", "--archive", "--no-target-directory", "--reflink=auto"),
         *("--", os.fspath(source), os.fspath(target)),
     )
