@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 #: What a full-screen program in the guest may have left switched on.
 #: DECSTR (soft reset), then xterm's private modes: the alternate screen,
-#: bracketed paste, mouse reports.
+#: bracketed paste, mouse reports; and below all that stands there.
 RESET = (
-    "\x1b[!p\x1b[?1047l\x1b[?2004l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l"
+    "\x1b[!p\x1b[?1047l\x1b[?2004l"
+    "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[999;1H"
 )
 
 

@@ -70,23 +70,17 @@ class Start(VMCommand):
         return vms
 
     def run(self, parsed_args: argparse.Namespace) -> int:
-        if not parsed_args.console or parsed_args.dry_run:
-            return super().run(parsed_args)
-        vms = self.select(parsed_args)
-        if len(vms) != 1:
-            raise UsageError(
-                f"--console is for one VM, and these are {len(vms)}"
-            )
+        if parsed_args.console and (
+            parsed_args.all or len(parsed_args.names) != 1
+        ):
+            raise UsageError("--console is for one VM: name it")
         code = super().run(parsed_args)
-        if code == 0:
+        if parsed_args.console and code == 0 and not parsed_args.dry_run:
             from qemu_cli.command.console import attach
             from qemu_cli.instance.resolve import resolve
 
-            host = self.app.host
-            attach(
-                self.app,
-                resolve(host.paths, vms[0].name, probe=host.probe),
-            )
+            host, name = self.app.host, parsed_args.names[0]
+            attach(self.app, resolve(host.paths, name, probe=host.probe))
         return code
 
     async def act(
