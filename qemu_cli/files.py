@@ -12,9 +12,18 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
     :param path: the file; its directory must exist
     :param text: the new content, written as UTF-8
     :param mode: the permission bits of the new file
-    :raise OSError: when the disk is full, read-only …; the old file is
-        then untouched and no temporary file is left
+    :raise OSError: when the disk is full, read-only …; it names the
+        file, which is then untouched, and no temporary file is left
     """
+    try:
+        _write(path, text, mode)
+    except OSError as error:
+        error.filename = os.fspath(path)  # not the temporary one, or none
+        raise
+    sync_directory(path.parent)
+
+
+def _write(path: Path, text: str, mode: int) -> None:
     descriptor, temporary = tempfile.mkstemp(
         prefix=f".{path.name}.", dir=path.parent
     )
@@ -29,7 +38,6 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
         with contextlib.suppress(OSError):
             Path(temporary).unlink()
         raise
-    sync_directory(path.parent)
 
 
 def sync_directory(directory: Path) -> None:

@@ -6,6 +6,7 @@ the definition says; that is kept in a cache, because parsing a hundred
 TOML files takes longer than all the rest of ``qemu list``.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 # Not compiled here: most lists have no forward, and re remembers it.
 _FORWARD = r"hostfwd=(tcp|udp)?:([^:]*):(\d+)-([^:]*):(\d+)"
+_TOPOLOGY = ("sockets", "dies", "clusters", "cores", "threads")
 _MIB = {"": 1, "M": 1, "G": 1024, "T": 1 << 20, "K": 1 / 1024, "B": 1 / 2**20}
 
 
@@ -43,19 +45,18 @@ class Facts(NamedTuple):
 
 def from_argv(argv: Sequence[str]) -> Facts:
     """Read the command line of a running QEMU (qemu-system(1))."""
-    arch = re.sub(r"^.*qemu-system-", "", argv[0]) if argv else None
+    name = argv[0] if argv else ""
+    _, found, arch = name.rpartition("qemu-system-")
     machine = accel = memory = None
     cpus = 1
     forwards: list[Forward] = []
     for option, value in _options(argv):
         if option in ("machine", "M"):
-            first, *rest = value.split(",")
-            machine = first.removeprefix("type=")
-            for word in rest:
-                if word.startswith("accel="):
-                    accel = word[6:]
+            keys = _keys(value, "type")
+            machine = keys.get("type", machine)
+            accel = keys.get("accel", accel)
         elif option == "accel":
-            accel = value.split(",")[0].removeprefix("accel=")
+            accel = _keys(value, "accel").get("accel", accel)
         elif option == "enable-kvm":
             accel = "kvm"
         elif option == "smp":
@@ -67,7 +68,9 @@ def from_argv(argv: Sequence[str]) -> Facts:
                 Forward(host or "0.0.0.0", int(port), int(to), kind or "tcp")  # noqa: S104 what QEMU does
                 for kind, host, port, _, to in re.findall(_FORWARD, value)
             ]
-    return Facts(arch, machine, accel, cpus, memory, tuple(forwards))
+    return Facts(
+        arch if found else None, machine, accel, cpus, memory, tuple(forwards)
+    )
 
 
 def from_definition(definition: "Definition") -> Facts:
@@ -93,17 +96,29 @@ def _options(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield word.lstrip("-"), following
 
 
+def _keys(value: str, first: str) -> dict[str, str]:
+    """Split ``a,b=c``; the first word may do without its key."""
+    keys = {}
+    for number, word in enumerate(value.split(",")):
+        key, equals, text = word.partition("=")
+        if equals or not number:
+            keys[key if equals else first] = text if equals else word
+    return keys
+
+
 def _cpus(value: str) -> int:
-    for word in value.split(","):
-        digits = word.removeprefix("cpus=")
-        if digits.isdecimal():
-            return int(digits)
-    return 1
+    keys = _keys(value, "cpus")
+    counts = {k: int(v) for k, v in keys.items() if v.isdecimal()}
+    product = 1
+    for level in _TOPOLOGY:
+        product *= counts.get(level, 1)
+    return counts.get("cpus") or counts.get("maxcpus") or product
 
 
 def _memory_mib(value: str) -> int | None:
-    match = re.match(r"(?:size=)?(\d+)([BKMGT]?)", value, re.I)
-    return int(int(match[1]) * _MIB[match[2].upper()]) if match else None
+    size = _keys(value, "size").get("size", "")
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([BKMGT]?)", size, re.I)
+    return int(float(match[1]) * _MIB[match[2].upper()]) if match else None
 
 
 class Cache:
@@ -134,11 +149,13 @@ class Cache:
         except OSError:
             return self._parse(definition)
         key = [status.st_mtime_ns, status.st_size, status.st_ino]
-        entry = self._entries.get(str(definition))
-        if entry and entry[0] == key:
-            facts = Facts(*entry[1])
-            forwards = tuple(Forward(*one) for one in facts.forwards)
-            return facts._replace(forwards=forwards)
+        try:
+            was, (*rest, forwards) = self._entries[str(definition)]
+            if was == key:
+                ports = tuple(Forward(*one) for one in forwards)
+                return Facts(*rest, forwards=ports)
+        except (KeyError, TypeError, ValueError):
+            pass  # it is new, or another version of us wrote it
         facts = self._parse(definition)
         self._entries[str(definition)] = [key, facts]
         self._changed = True
@@ -153,12 +170,13 @@ class Cache:
             return
         kept = {k: v for k, v in self._entries.items() if k in known}
         temporary = self._path.with_suffix(f".{os.getpid()}")
-        try:
+        with contextlib.suppress(OSError):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(kept))
-            temporary.replace(self._path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
+            try:
+                temporary.write_text(json.dumps(kept))
+                temporary.replace(self._path)
+            except OSError:
+                temporary.unlink(missing_ok=True)
 
     @staticmethod
     def _parse(path: Path) -> Facts:

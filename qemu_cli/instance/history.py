@@ -34,11 +34,14 @@ def note(
         "command": command,
         **details,
     }
-    # A full disk must not turn what has succeeded into a failure.
     line = json.dumps(entry, ensure_ascii=False) + "\n"
     with (
+        # A full disk must not turn what has succeeded into a failure.
         contextlib.suppress(OSError),
-        paths.history.open("a", encoding="utf-8") as stream,
+        # What was typed may be no text; \\udcff is JSON, too.
+        paths.history.open(
+            "a", encoding="utf-8", errors="backslashreplace"
+        ) as stream,
     ):
         stream.write(line)
 
@@ -49,7 +52,7 @@ def entries(path: Path) -> Iterator[dict[str, Any]]:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return
-    for line in text.splitlines():
+    for line in text.split("\n"):  # splitlines() splits at U+2028, too
         if entry := parse(line):
             yield entry
 

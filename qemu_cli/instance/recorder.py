@@ -54,7 +54,7 @@ def events(path: Path, *, tail: bool = False) -> Iterator[dict[str, Any]]:
         if b'"event"' in line:
             with contextlib.suppress(ValueError):
                 message = json.loads(line)
-                if "event" in message:
+                if isinstance(message, dict) and "event" in message:
                     yield message
 
 
