@@ -10,6 +10,8 @@ from typing import Any
 
 from cliff.columns import FormattableColumn
 
+from qemu_cli.units import format_duration, format_size
+
 __all__ = ("Duration", "Named", "Names", "Size", "State", "human", "plain")
 
 #: How :class:`State` is coloured on a terminal: SGR codes (ECMA-48).
@@ -81,31 +83,6 @@ class Named(FormattableColumn[Any]):
     def human_readable(self) -> str:
         """The words."""
         return self._text
-
-
-def format_size(size_bytes: int) -> str:
-    """Turn bytes into ``"2.0 GiB"``."""
-    if size_bytes < 1024:
-        return f"{size_bytes} B"
-    size = float(size_bytes)
-    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):
-        size /= 1024
-        if size < 1023.95:  # what is above is rounded to 1024.0
-            return f"{size:.1f} {unit}"
-    return f"{size / 1024:.1f} EiB"
-
-
-def format_duration(seconds: float) -> str:
-    """Turn seconds into ``"3h 12m"``: the two largest units."""
-    if seconds < 1:
-        return f"{round(seconds * 1000)}ms"
-    left = round(seconds)
-    parts: list[str] = []
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, left = divmod(left, length)
-        if count or parts:
-            parts.append(f"{count}{unit}")
-    return " ".join(parts[:2])
 
 
 def plain(value: Any) -> Any:

@@ -4,6 +4,8 @@ import argparse
 import functools
 import inspect
 import shutil
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import cliff.command
@@ -28,12 +30,29 @@ def _help_formatter(prog: str) -> argparse.HelpFormatter:
 class Parser(argparse.ArgumentParser):
     """A parser that raises, so that all errors are printed in one way."""
 
+    #: Options whose value may begin with a dash: ``--sort -name``.
+    DASHED = frozenset({"--sort"})
+
     def __init__(self, **settings: Any) -> None:
         super().__init__(
             allow_abbrev=False,
             formatter_class=_help_formatter,
             **settings,
         )
+
+    def parse_known_args(  # type: ignore[override]
+        self,
+        args: Sequence[str] | None = None,
+        namespace: argparse.Namespace | None = None,
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse, with values that argparse takes for options."""
+        words: list[str] = []
+        for word in sys.argv[1:] if args is None else args:
+            if words and words[-1] in self.DASHED:
+                words[-1] += f"={word}"
+            else:
+                words.append(word)
+        return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of leaving the program.

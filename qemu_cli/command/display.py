@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from qemu_cli import extensions, settings
-from qemu_cli.columns import plain
+from qemu_cli.columns import flat, plain
 from qemu_cli.command.base import Command
 from qemu_cli.errors import UsageError
 from qemu_cli.settings import Setting
@@ -182,7 +182,7 @@ def _order(value: Any) -> tuple[int, Any]:
         return 2, 0
     if isinstance(value, int | float):
         return 0, value
-    return 1, str(value)
+    return 1, flat(value)
 
 
 class ShowOne(Display):

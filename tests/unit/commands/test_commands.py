@@ -1,0 +1,43 @@
+"""Rules for every command of ours."""
+
+import pytest
+
+from qemu_cli import extensions
+from qemu_cli.command import Command
+from qemu_cli.commands import GROUPS
+
+ENTRIES = extensions.own("qemu_cli.commands")
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_a_command_has_help_and_examples(name):
+    command = ENTRIES[name].load()
+    words = name.replace("_", " ")
+    assert issubclass(command, Command)
+    assert command.__doc__, "the docstring is the help"
+    assert not command.__doc__.startswith("\n")
+    assert command.examples
+    for example in command.examples:
+        assert f"qemu {words}" in example
+    parser = command(None, None).get_parser(f"qemu {words}")
+    assert parser.format_help()
+
+
+def test_every_command_is_in_one_group_of_the_help():
+    grouped = [words for group in GROUPS.values() for words in group]
+    assert len(grouped) == len(set(grouped))
+    assert {name.replace("_", " ") for name in ENTRIES} <= set(grouped)
+
+
+def test_version(qemu_home):
+    version = qemu_home("version", "-f", "json").json
+    assert version["schema"] >= 1
+    assert {"qemu-cli", "python", "cliff", "qemu.qmp"} <= version.keys()
+
+
+def test_plugin_list_all_has_what_is_built_in(qemu_home):
+    rows = qemu_home("plugin", "list", "--all", "-f", "json").json
+    ours = [row for row in rows if row["distribution"] == "qemu-cli"]
+    commands = {row["name"] for row in ours if row["kind"] == "command"}
+    assert commands == {name.replace("_", " ") for name in ENTRIES}
+    assert [row for row in ours if row["status"] != "ok"] == []

@@ -1,0 +1,88 @@
+"""What is said to people."""
+
+import io
+import os
+import pty
+
+import pytest
+
+from qemu_cli.errors import QemuCliError, UsageError
+from qemu_cli.ui import UI, printable
+
+
+def test_quiet_keeps_warnings_and_errors():
+    stderr = io.StringIO()
+    ui = UI(io.StringIO(), stderr, level=0)
+    ui.say("said")
+    ui.detail("detail")
+    ui.warn("warning")
+    ui.error("error")
+    ui.hint("do")
+    assert stderr.getvalue() == (
+        "qemu: warning: warning\nqemu: error: error\nhint: do\n"
+    )
+
+
+def test_details_are_for_verbose():
+    for level, text in ((1, ""), (2, "detail\n")):
+        stderr = io.StringIO()
+        UI(io.StringIO(), stderr, level=level).detail("detail")
+        assert stderr.getvalue() == text
+
+
+def test_a_guest_can_not_steer_the_terminal():
+    assert printable("a\x1b[2J\u202eé") == "a\\x1b[2J\\u202eé"
+    stderr = io.StringIO()
+    UI(io.StringIO(), stderr).say("one\nevil\x1b[2J")
+    assert stderr.getvalue() == "one\nevil\\x1b[2J\n"
+
+
+def test_without_a_terminal_only_yes_confirms():
+    ui = UI(io.StringIO("y\n"), io.StringIO())
+    ui.confirm("delete web", yes=True)
+    with pytest.raises(UsageError, match=r"delete web.*--yes"):
+        ui.confirm("delete web", yes=False)
+
+
+@pytest.fixture
+def terminal():
+    primary, secondary = pty.openpty()
+    with (
+        os.fdopen(os.dup(secondary), "r") as stdin,
+        os.fdopen(secondary, "w") as stderr,
+    ):
+        yield primary, UI(stdin, stderr)
+    os.close(primary)
+
+
+@pytest.mark.parametrize("answer", [b"y\n", b"YES\n"])
+def test_yes_at_a_terminal(terminal, answer):
+    primary, ui = terminal
+    os.write(primary, answer)
+    ui.confirm("delete web", yes=False)
+    assert b"delete web? [y/N]" in os.read(primary, 4096)
+
+
+@pytest.mark.parametrize("answer", [b"\n", b"n\n", b"yep\n", b"\x04"])
+def test_anything_else_is_no(terminal, answer):
+    primary, ui = terminal
+    os.write(primary, answer)
+    with pytest.raises(QemuCliError, match="not confirmed"):
+        ui.confirm("delete web", yes=False)
+
+
+def test_progress_is_shown_on_a_terminal_and_wiped(terminal):
+    primary, ui = terminal
+    with ui.progress("saving") as show:
+        show(1, 4)
+        show(1, 0)
+    text = os.read(primary, 4096).decode()
+    assert "saving  25 %" in text
+    assert text.endswith("\r\x1b[K")
+
+
+def test_progress_is_not_shown_elsewhere():
+    stderr = io.StringIO()
+    with UI(io.StringIO(), stderr).progress("saving") as show:
+        show(1, 4)
+    assert stderr.getvalue() == ""
