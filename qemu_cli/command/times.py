@@ -2,7 +2,7 @@
 
 import time
 
-from qemu_cli.columns import format_duration
+from qemu_cli.units import format_duration
 
 
 def local(seconds: float) -> str:

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from qemu_cli.columns import format_size
 from qemu_cli.command import Result, VMCommand
+from qemu_cli.units import format_size
 
 if TYPE_CHECKING:
     from qemu_cli.instance.vm import VM

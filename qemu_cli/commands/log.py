@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qemu_cli.columns import Named, format_duration, plain
+from qemu_cli.columns import Named, plain
 from qemu_cli.command import Lister
 from qemu_cli.command.times import local
 from qemu_cli.errors import UsageError
 from qemu_cli.ui import printable
+from qemu_cli.units import format_duration
 
 if TYPE_CHECKING:
     from qemu_cli.command.display import Table

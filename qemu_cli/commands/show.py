@@ -5,16 +5,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qemu_cli.columns import (
-    Duration,
-    Named,
-    Size,
-    State,
-    format_size,
-    plain,
-)
+from qemu_cli.columns import Duration, Named, Size, State, plain
 from qemu_cli.command import ShowOne
 from qemu_cli.command.times import ago
+from qemu_cli.units import format_size
 
 if TYPE_CHECKING:
     from qemu_cli.instance.details import Details, DiskDetails, SocketUse
