@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from qemu_cli.config import Config
     from qemu_cli.instance.wish import (
         DiskWish,
-        ForwardWish,
         Mode,
         NicWish,
         Wish,
@@ -126,7 +125,12 @@ def wish_of(args: argparse.Namespace, config: "Config") -> "Wish":
     :raise UsageError: an option's value makes no sense
     """
     from qemu_cli import settings
-    from qemu_cli.instance.wish import DiskWish, Wish, parse_memory
+    from qemu_cli.instance.wish import (
+        DiskWish,
+        Wish,
+        parse_forward,
+        parse_memory,
+    )
 
     mode: Mode = "overlay"
     if args.copy or args.in_place:
@@ -206,41 +210,6 @@ def _choice(
             f"there is no {key} '{value}'", hint=f"there is {', '.join(known)}"
         )
     return value
-
-
-def parse_forward(text: str, address: str = "127.0.0.1") -> "ForwardWish":
-    """Parse ``[[ADDRESS:]HOST:]GUEST[/udp]``.
-
-    :param address: where the host listens when nothing is said
-    :raise UsageError: it is not of this form
-    """
-    from qemu_cli.instance.wish import ForwardWish
-
-    ports, slash, protocol = text.partition("/")
-    words = ports.split(":")
-    if len(words) > 3 or (slash and protocol not in ("tcp", "udp")):
-        raise _bad_forward(text)
-    *front, guest = words
-    host = front.pop() if front else "0"
-    try:
-        numbers = int(guest), int(host or "0")
-    except ValueError:
-        raise _bad_forward(text) from None
-    if not 1 <= numbers[0] <= 65535 or not 0 <= numbers[1] <= 65535:
-        raise UsageError(f"--forward {text}: ports are from 1 to 65535")
-    return ForwardWish(
-        guest_port=numbers[0],
-        host_port=numbers[1],
-        host_address=front[0] if front else address,
-        protocol="udp" if protocol == "udp" else "tcp",
-    )
-
-
-def _bad_forward(text: str) -> UsageError:
-    return UsageError(
-        f"--forward {text} is not understood",
-        hint="it is [HOST:]GUEST, as in 2222:22, or 22 for any free port",
-    )
 
 
 def _nics(values: list[str] | None) -> "tuple[NicWish, ...]":

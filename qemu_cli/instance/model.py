@@ -180,19 +180,30 @@ def parse(text: str, *, source: str) -> Definition:
             f"{source} is not valid TOML: {error}",
             hint="'qemu edit' checks a change before it is saved",
         ) from error
-    found = raw.get("format", None)
+    definition = convert(raw, source=source)
+    for problem in inconsistencies(definition):
+        raise DefinitionError(f"{source}: {problem}")
+    return definition
+
+
+def convert(
+    raw: dict[str, Any], *, source: str, strict: bool = True
+) -> Definition:
+    """Turn what TOML gives into a typed definition.
+
+    :param strict: text is not taken for a number, nor for a truth value
+    :raise DefinitionError: see :func:`load`
+    """
+    found = raw.get("format")
     if isinstance(found, int) and found > FORMAT:
         raise DefinitionError(
             f"{source} has format {found}, this program knows {FORMAT}",
             hint="it was written by a newer version; use that one",
         )
     try:
-        definition = msgspec.convert(raw, Definition)
+        return msgspec.convert(raw, Definition, strict=strict)
     except msgspec.ValidationError as error:
         raise DefinitionError(f"{source}: {_explain(str(error))}") from error
-    for problem in inconsistencies(definition):
-        raise DefinitionError(f"{source}: {problem}")
-    return definition
 
 
 def render(definition: Definition) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from qemu_cli.errors import UsageError
 from qemu_cli.instance.model import DisplayKind
 from qemu_cli.units import parse_size
 
@@ -72,3 +73,36 @@ class Wish:
 def parse_memory(text: str) -> int:
     """Turn ``2G`` into bytes; a bare number is MiB, as for ``qemu -m``."""
     return parse_size(f"{text}M" if text.isdecimal() else text)
+
+
+def parse_forward(text: str, address: str = "127.0.0.1") -> ForwardWish:
+    """Parse ``[[ADDRESS:]HOST:]GUEST[/udp]``.
+
+    :param address: where the host listens when nothing is said
+    :raise UsageError: it is not of this form
+    """
+    ports, slash, protocol = text.partition("/")
+    words = ports.split(":")
+    if len(words) > 3 or (slash and protocol not in ("tcp", "udp")):
+        raise _bad_forward(text)
+    *front, guest = words
+    host = front.pop() if front else "0"
+    try:
+        numbers = int(guest), int(host or "0")
+    except ValueError:
+        raise _bad_forward(text) from None
+    if not 1 <= numbers[0] <= 65535 or not 0 <= numbers[1] <= 65535:
+        raise UsageError(f"the forward '{text}': ports are from 1 to 65535")
+    return ForwardWish(
+        guest_port=numbers[0],
+        host_port=numbers[1],
+        host_address=front[0] if front else address,
+        protocol="udp" if protocol == "udp" else "tcp",
+    )
+
+
+def _bad_forward(text: str) -> UsageError:
+    return UsageError(
+        f"the forward '{text}' is not understood",
+        hint="it is [HOST:]GUEST, as in 2222:22, or 22 for any free port",
+    )
