@@ -20,6 +20,8 @@ LAYERS = (
         "step",
         "ram_steps",
         "steps",
+        "runner",
+        "guardian",
         "config",
         "configfile",
     },
