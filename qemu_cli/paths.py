@@ -123,6 +123,11 @@ class InstancePaths:
         return self.directory / "instance.toml"
 
     @property
+    def draft(self) -> Path:
+        """What the user is making of the definition in an editor."""
+        return self.directory / "instance.draft.toml"
+
+    @property
     def command(self) -> Path:
         """A shell script with the same argv, runnable without us."""
         return self.directory / "command.sh"

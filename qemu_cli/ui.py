@@ -59,6 +59,11 @@ class UI:
         """Tell what to do next."""
         self._line(f"hint: {text}")
 
+    @property
+    def interactive(self) -> bool:
+        """Whether there is somebody who can be asked."""
+        return self._stdin.isatty() and self._stderr.isatty()
+
     def confirm(self, question: str, yes: bool) -> None:
         """Return when the person agrees.
 
@@ -70,7 +75,7 @@ class UI:
         """
         if yes:
             return
-        if not (self._stdin.isatty() and self._stderr.isatty()):
+        if not self.interactive:
             raise UsageError(
                 f"{question}: not without --yes, as there is no terminal "
                 "to ask on"

@@ -108,11 +108,16 @@ def _machine(
         max_cpus=facts.max_cpus,
         memory_mib=facts.memory_mib,
         memory_slots=_MEMORY_SLOTS if profile.hotplug else 0,
-        max_memory_mib=max(4 * facts.memory_mib, _MEMORY_ROOM_MIB)
+        max_memory_mib=max_memory_mib(facts.memory_mib)
         if profile.hotplug
         else 0,
         root_ports=profile.root_ports(slots),
     )
+
+
+def max_memory_mib(memory_mib: int) -> int:
+    """How much memory a machine with this much has room for."""
+    return max(4 * memory_mib, _MEMORY_ROOM_MIB)
 
 
 def _firmware(wish: Wish, facts: Facts) -> model.Firmware:

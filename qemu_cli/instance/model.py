@@ -21,7 +21,7 @@ import difflib
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
@@ -178,7 +178,7 @@ def parse(text: str, *, source: str) -> Definition:
     except tomllib.TOMLDecodeError as error:
         raise DefinitionError(
             f"{source} is not valid TOML: {error}",
-            hint="'qemu edit' checks a change before it is saved",
+            hint="'qemu edit' opens it, and checks it before it is saved",
         ) from error
     definition = convert(raw, source=source)
     for problem in inconsistencies(definition):
@@ -279,18 +279,33 @@ def _explain(message: str) -> str:
         key = match[1]
         known = known_keys(place)
         near = difflib.get_close_matches(key, known, n=1)
-        where = f"in [{place}] " if place else ""
+        where = f" in [{place}]" if place else ""
         nearest = f"; did you mean '{near[0]}'?" if near else ""
-        return f"unknown key '{key}' {where}{nearest}".strip()
+        return f"unknown key '{key}'{where}{nearest}"
     if match := re.search(r"missing required field `(.+)`", message):
         return f"'{'.'.join(filter(None, (place, match[1])))}' is missing"
-    return (
-        f"'{place}': {message[0].lower()}{message[1:]}" if place else (message)
-    )
+    if not place:
+        return message
+    if choices := _choices(place):
+        return f"'{place}' is none of {', '.join(choices)}"
+    return f"'{place}': {message[0].lower()}{message[1:]}"
+
+
+def _choices(place: str) -> list[str]:
+    """The words that a key can have, if there are only some."""
+    table, _, key = place.rpartition(".")
+    part = _part(table)
+    kind = get_type_hints(part).get(key) if part else None
+    return [each for each in get_args(kind) if isinstance(each, str)]
 
 
 def known_keys(place: str) -> list[str]:
     """Return the keys of a table, as in ``machine`` or ``nics[0]``."""
+    part = _part(place)
+    return list(part.__struct_fields__) if part else []
+
+
+def _part(place: str) -> type[Part] | None:
     tables: dict[str, type[Part]] = {
         "": Definition,
         "machine": Machine,
@@ -301,5 +316,4 @@ def known_keys(place: str) -> list[str]:
         "nics": Nic,
         "nics.forwards": Forward,
     }
-    part = tables.get(re.sub(r"\[[^]]*\]", "", place))
-    return list(part.__struct_fields__) if part else []
+    return tables.get(re.sub(r"\[[^]]*\]", "", place))

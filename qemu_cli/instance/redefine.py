@@ -1,0 +1,222 @@
+"""Replacing a definition by another: checked, and all or nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from qemu_cli.errors import (
+    DefinitionError,
+    NotFoundError,
+    QemuCliError,
+    StateError,
+    UsageError,
+)
+from qemu_cli.extensions import pick
+from qemu_cli.files import write_atomically
+from qemu_cli.instance import (
+    argv,
+    binary,
+    change,
+    history,
+    keys,
+    model,
+    needs,
+    ports,
+    saved,
+)
+from qemu_cli.instance.create import taken_ports
+from qemu_cli.instance.host import Host, vm_facts
+from qemu_cli.instance.keys import Assignment
+from qemu_cli.instance.model import Definition
+from qemu_cli.instance.vm import VM
+from qemu_cli.instance.wish import ForwardWish
+from qemu_cli.paths import InstancePaths
+
+#: Asks the user; raises when the answer is no.
+Confirm = Callable[[str], None]
+
+
+class Redefined(NamedTuple):
+    """What has changed.
+
+    :param changes: the old and the new value of each key
+    :param waits: whether it counts from the next start on only
+    """
+
+    changes: dict[str, tuple[Any, Any]]
+    waits: bool
+
+
+async def assign(
+    host: Host,
+    vm: VM,
+    assignments: list[Assignment],
+    *,
+    confirm: Confirm,
+    dry_run: bool = False,
+) -> Redefined:
+    """Change some keys of a definition.
+
+    :param dry_run: check and compare, but write nothing
+    :raise UsageError: there is no such key, or it can't have this value
+    :raise DefinitionError: the definition as it is can't be understood
+    """
+    paths = vm.paths
+    async with change.changing(host, paths) as now:
+        text = keys.apply(
+            read(paths),
+            assignments,
+            source=str(paths.definition),
+            choose_port=_port_chooser(host),
+        )
+        try:
+            after = model.parse(text, source=str(paths.definition))
+        except DefinitionError as error:
+            where = f"{paths.definition}: "
+            raise UsageError(str(error).removeprefix(where)) from error
+        return await _replace(
+            host, now, text, after, "set", confirm=confirm, dry_run=dry_run
+        )
+
+
+async def replace(
+    host: Host, vm: VM, before: str, text: str, *, confirm: Confirm
+) -> Redefined:
+    """Replace the text of a definition.
+
+    :param before: the text that the new one was made from
+    :raise DefinitionError: the new one can't be understood
+    :raise StateError: somebody else has changed it meanwhile
+    """
+    after = model.parse(text, source="the new definition")
+    async with change.changing(host, vm.paths) as now:
+        if read(vm.paths) != before:
+            raise StateError(
+                f"{vm.paths.definition} was changed by somebody else meanwhile"
+            )
+        return await _replace(host, now, text, after, "edit", confirm=confirm)
+
+
+def read(paths: InstancePaths) -> str:
+    """Return the text of a definition, whatever it says.
+
+    :raise DefinitionError: it is missing or no text
+    """
+    try:
+        return paths.definition.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DefinitionError(
+            f"{paths.definition} is missing",
+            hint=f"put it back, or 'qemu delete {paths.name}'",
+        ) from None
+    except UnicodeDecodeError as error:
+        raise DefinitionError(
+            f"{paths.definition} is no text: {error}",
+            hint="look at it; it may be damaged",
+        ) from error
+
+
+async def _replace(
+    host: Host,
+    vm: VM,
+    text: str,
+    after: Definition,
+    action: str,
+    *,
+    confirm: Confirm,
+    dry_run: bool = False,
+) -> Redefined:
+    paths = vm.paths
+    before = _understood(vm)
+    changes = keys.differences(before, after) if before else {}
+    await _check(host, paths, before, after)
+    machine_changes = not before or (
+        _machine(host, paths, before) != _machine(host, paths, after)
+    )
+    done = Redefined(changes, waits=vm.alive and machine_changes)
+    if dry_run or text == read(paths):
+        return done
+    if machine_changes and saved.exists(paths):
+        confirm(
+            f"throw away the saved state of '{vm.name}', which a changed "
+            "machine can't go on from"
+        )
+        saved.discard(paths)
+    if after.tpm:
+        paths.tpm_state.mkdir(mode=0o700, exist_ok=True)
+    write_atomically(paths.definition, text)
+    history.note(paths, action, command=host.who, changes=changes)
+    return done
+
+
+def _understood(vm: VM) -> Definition | None:
+    try:
+        return vm.definition
+    except QemuCliError:
+        return None
+
+
+def _machine(
+    host: Host, paths: InstancePaths, definition: Definition
+) -> list[str]:
+    """The command line, as far as it makes the machine.
+
+    :raise UsageError: the profile does not have what is asked for
+    """
+    profile = pick("qemu_cli.profiles", definition.profile)()
+    extra = host.hooks.add_arguments(vm_facts(paths, definition))
+    words = argv.build(
+        definition, profile, paths, binary=Path("qemu"), extra=extra
+    )
+    return saved.comparable(words)
+
+
+async def _check(
+    host: Host,
+    paths: InstancePaths,
+    before: Definition | None,
+    after: Definition,
+) -> None:
+    """Refuse what is well-formed, but can't work on this host.
+
+    :raise QemuCliError: the first thing that is wrong
+    """
+    host.config.for_instance(after.config, "[config]")
+    problems = host.hooks.check_definition(vm_facts(paths, after))
+    if problems:
+        raise UsageError("; ".join(problems))
+    known = needs.named(before).values() if before else ()
+    for what, file in needs.named(after).items():
+        if file not in known and not (paths.directory / file).exists():
+            raise NotFoundError(f"{what}: there is no file {file}")
+    if before is None or before.forwards != after.forwards:
+        taken = taken_ports(host)
+        for forward in after.forwards:
+            owner = taken.get(forward.host_port, paths.name)
+            if owner != paths.name:
+                raise StateError(
+                    f"the host port {forward.host_port} belongs to instance "
+                    f"'{owner}'"
+                )
+    if before is None or before.machine != after.machine:
+        qemu = binary.find(after.arch, host.config)
+        facts = await binary.facts(qemu, host.paths)
+        most = facts.machine(after.machine.type).cpus_max
+        if after.machine.max_cpus > most:
+            raise UsageError(
+                f"{after.machine.type} has at most {most} CPUs, not "
+                f"{after.machine.max_cpus}"
+            )
+
+
+def _port_chooser(host: Host) -> keys.ChoosePort:
+    chosen = set(taken_ports(host))
+
+    def choose(wish: ForwardWish) -> int:
+        port = ports.choose(
+            wish.host_address, chosen, udp=wish.protocol == "udp"
+        )
+        chosen.add(port)
+        return port
+
+    return choose
