@@ -64,7 +64,13 @@ class WriteFile(Step, frozen=True, tag=True):
     mode: int = 0o644
 
     def describe(self) -> str:
-        return f"write {shlex.quote(self.path)} ({len(self.text)} characters)"
+        end = "EOF"
+        while end in self.text:
+            end += "_"
+        return (
+            f"install -m {self.mode:04o} /dev/stdin {shlex.quote(self.path)} "
+            f"<<'{end}'\n{self.text.removesuffix(chr(10))}\n{end}"
+        )
 
     async def do(self, hands: Hands) -> None:
         write_atomically(Path(self.path), self.text, mode=self.mode)
@@ -90,13 +96,14 @@ class Move(Step, frozen=True, tag=True):
         self._rename(Path(self.source), Path(self.target))
 
     async def undo(self, hands: Hands) -> None:
-        self._rename(Path(self.target), Path(self.source))
+        if os.path.lexists(self.target):
+            self._rename(Path(self.target), Path(self.source))
 
     @staticmethod
     def _rename(source: Path, target: Path) -> None:
-        if not source.exists() and target.exists():
-            return  # done already
-        if target.exists():
+        if os.path.lexists(target):
+            if not os.path.lexists(source):
+                return  # done already
             raise QemuCliError(f"{target} is in the way")
         source.rename(target)
         sync_directory(target.parent)
@@ -111,7 +118,7 @@ class Remove(Step, frozen=True, tag=True):
     path: str
 
     def describe(self) -> str:
-        return f"rm -r {shlex.quote(self.path)}"
+        return f"rm -rf {shlex.quote(self.path)}"
 
     async def do(self, hands: Hands) -> None:
         path = Path(self.path)
@@ -199,6 +206,9 @@ class Spawn(Step, frozen=True, tag=True):
     async def undo(self, hands: Hands) -> None:
         await hands.unspawn(self)
 
+    async def is_done(self, hands: Hands) -> bool:
+        return await hands.came_up(self)
+
 
 AnyStep = (
     MakeDirectory
@@ -233,128 +243,13 @@ class Plan(msgspec.Struct, frozen=True):
     also: tuple[str, ...] = ()
 
     def describe(self) -> list[str]:
-        """Every step in a line."""
+        """Every step, as lines that a shell takes where it can be."""
         return [step.describe() for step in self.steps]
 
     @property
     def point_of_no_return(self) -> int:
         """Index of the first step that is never undone."""
         return len(self.steps) if self.commit is None else self.commit
-
-
-class Journal:
-    """What a plan has done so far, on disk, each line fsynced.
-
-    The first line is the plan, each later one the index of a step that
-    is about to be done.  The other instances that the plan touches have
-    links to it in the places of their own journals.
-
-    :param path: ``NAME.jsonl``
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    @property
-    def owner(self) -> str:
-        """The name of the instance whose plan it is."""
-        return self.path.resolve().stem
-
-    def begin(self, plan: Plan) -> None:
-        """Write the plan down before anything is done."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for link in self._links(plan):
-            link.unlink(missing_ok=True)
-            link.symlink_to(self.path.name)
-        write_atomically(
-            self.path, msgspec.json.encode(plan).decode() + "\n", mode=0o600
-        )
-
-    def step(self, index: int) -> None:
-        """Note that a step is about to be done."""
-        with self.path.open("a") as stream:
-            stream.write(f"{index}\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-
-    def end(self, plan: Plan) -> None:
-        """All is done, or all is undone."""
-        self.path.unlink(missing_ok=True)
-        for link in self._links(plan):
-            link.unlink(missing_ok=True)
-
-    def _links(self, plan: Plan) -> list[Path]:
-        return [self.path.with_name(f"{name}.jsonl") for name in plan.also]
-
-    def read(self) -> tuple[Plan, int] | None:
-        """Return the plan and the last step begun (-1: none), or None.
-
-        :raise QemuCliError: when the file is not a journal of ours
-        """
-        try:
-            first, *rest = self.path.read_text().splitlines()
-            plan = msgspec.json.decode(first, type=Plan)
-            return plan, int(rest[-1]) if rest else -1
-        except FileNotFoundError:
-            return None
-        except (ValueError, msgspec.MsgspecError) as error:
-            raise QemuCliError(
-                f"the journal {self.path} can't be read: {error}",
-                hint="look at it; remove it when nothing in it matters",
-            ) from error
-
-
-class Runner:
-    """Does plans, and cleans up after those that were killed.
-
-    :param journal: where to note what is being done
-    :param hands: what can talk to QEMU
-    """
-
-    def __init__(self, journal: Journal, hands: Hands) -> None:
-        self._journal = journal
-        self._hands = hands
-
-    async def run(self, plan: Plan) -> None:
-        """Do all steps; when one fails, undo what was done before it.
-
-        :raise QemuCliError: whatever the failing step raised
-        """
-        self._journal.begin(plan)
-        await self._forward(plan, 0)
-
-    async def recover(self) -> str | None:
-        """Finish or take back what a killed program left half done.
-
-        :return: what was done about it, for the user; None when there
-            was nothing to do
-        """
-        found = self._journal.read()
-        if found is None:
-            return None
-        plan, last = found
-        if last >= plan.point_of_no_return:
-            await self._forward(plan, last)
-            return f"'{plan.title}' had been interrupted: finished it"
-        await self._back(plan, last)
-        return f"'{plan.title}' had been interrupted: took it back"
-
-    async def _forward(self, plan: Plan, start: int) -> None:
-        for index in range(start, len(plan.steps)):
-            try:
-                self._journal.step(index)
-                await plan.steps[index].do(self._hands)
-            except BaseException:
-                if index < plan.point_of_no_return:
-                    # Also when Ctrl-C comes: undoing is not interrupted.
-                    await asyncio.shield(self._back(plan, index))
-                raise
-        self._journal.end(plan)
-
-    async def _back(self, plan: Plan, last: int) -> None:
-        for step in reversed(plan.steps[: last + 1]):
-            await step.undo(self._hands)
-        self._journal.end(plan)
 
 
 async def run_tool(

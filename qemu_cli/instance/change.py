@@ -16,6 +16,7 @@ from qemu_cli import settings
 from qemu_cli.errors import (
     BusyError,
     ConnectionLostError,
+    QemuCliError,
     StateError,
     TimedOutError,
 )
@@ -25,7 +26,8 @@ from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
 from qemu_cli.proc import ProcFS
 from qemu_cli.qmp import lock
-from qemu_cli.steps import Journal, Plan, Runner, Spawn
+from qemu_cli.runner import Journal, Runner
+from qemu_cli.steps import Plan, Spawn
 
 #: How long QEMU may take to end when it is told to; it flushes its disks.
 QUIT_TIMEOUT_S = 30.0
@@ -66,9 +68,13 @@ async def claimed(
     names = {paths.name for paths in instances}
     async with _held(host, names, host.config[settings.LOCK_TIMEOUT]):
         for name in _orphans(host) - names:
-            with suppress(BusyError):  # somebody is at it
+            try:
                 async with _held(host, {name}, 0.0):
                     pass
+            except BusyError:
+                pass  # somebody is at it
+            except QemuCliError as error:
+                host.warn(f"{name}: {error}")  # no reason to stop here
         yield
 
 
@@ -225,4 +231,5 @@ class Hands:
 
     async def came_up(self, step: Spawn) -> bool:
         """Tell whether a QEMU that a killed program started is ready."""
-        return self._look().reach == "free"
+        # Ready, or so much so that others talk to it already.
+        return self._look().reach in ("free", "busy")

@@ -15,7 +15,7 @@ from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
 from qemu_cli.proc import ProcFS
 from qemu_cli.qmp import lock
-from qemu_cli.steps import Journal
+from qemu_cli.runner import Journal
 from qemu_cli.storage import images, tools
 
 if TYPE_CHECKING:

@@ -150,10 +150,11 @@ class Cache:
             return self._parse(definition)
         key = [status.st_mtime_ns, status.st_size, status.st_ino]
         try:
-            was, (*rest, forwards) = self._entries[str(definition)]
+            was, values = self._entries[str(definition)]
             if was == key:
-                ports = tuple(Forward(*one) for one in forwards)
-                return Facts(*rest, forwards=ports)
+                found = Facts._make(values)
+                ports = tuple(Forward(*one) for one in found.forwards)
+                return found._replace(forwards=ports)
         except (KeyError, TypeError, ValueError):
             pass  # it is new, or another version of us wrote it
         facts = self._parse(definition)

@@ -1,0 +1,172 @@
+"""Plans are done, journalled, taken back and finished here.
+
+A plan that fails is taken back.  One whose program was killed is finished
+or taken back by the next program, which reads how far it came in the
+journal; see :mod:`qemu_cli.steps` for the rules.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from qemu_cli.errors import QemuCliError
+from qemu_cli.files import write_atomically
+from qemu_cli.step import Hands
+from qemu_cli.steps import Plan
+
+
+class Journal:
+    """What a plan has done so far, on disk, each line fsynced.
+
+    The first line is the plan, each later one the index of a step that
+    is about to be done.  The other instances that the plan touches have
+    links to it in the places of their own journals.
+
+    :param path: ``NAME.jsonl``
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def owner(self) -> str:
+        """The name of the instance whose plan it is."""
+        return self.path.resolve().stem
+
+    def begin(self, plan: Plan) -> None:
+        """Write the plan down before anything is done."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for link in self._links(plan):
+            link.unlink(missing_ok=True)
+            link.symlink_to(self.path.name)
+        write_atomically(
+            self.path, msgspec.json.encode(plan).decode() + "\n", mode=0o600
+        )
+
+    def step(self, index: int) -> None:
+        """Note that a step is about to be done."""
+        with self.path.open("a") as stream:
+            stream.write(f"{index}\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def end(self, plan: Plan) -> None:
+        """All is done, or all is undone."""
+        self.path.unlink(missing_ok=True)
+        for link in self._links(plan):
+            link.unlink(missing_ok=True)
+
+    def _links(self, plan: Plan) -> list[Path]:
+        return [self.path.with_name(f"{name}.jsonl") for name in plan.also]
+
+    def read(self) -> tuple[Plan, int] | None:
+        """Return the plan and the last step begun (-1: none), or None.
+
+        :raise QemuCliError: when the file is not a journal of ours
+        """
+        try:
+            # What stands behind the last line's end was cut off: the
+            # step had not begun.  (splitlines() splits at U+2028, too.)
+            first, *rest = self.path.read_text().split("\n")[:-1]
+            plan = msgspec.json.decode(first, type=Plan)
+            last = int(rest[-1]) if rest else -1
+            if last not in range(-1, len(plan.steps)):
+                raise ValueError(f"there is no step {last}")
+            return plan, last
+        except FileNotFoundError:
+            return None
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise QemuCliError(
+                f"the journal {self.path} can't be read: {error}",
+                hint="look at it; remove it when nothing in it matters",
+            ) from error
+
+
+class Runner:
+    """Does plans, and cleans up after those that were killed.
+
+    :param journal: where to note what is being done
+    :param hands: what can talk to QEMU
+    """
+
+    def __init__(self, journal: Journal, hands: Hands) -> None:
+        self._journal = journal
+        self._hands = hands
+
+    async def run(self, plan: Plan) -> None:
+        """Do all steps; when one fails, undo what was done before it.
+
+        :raise QemuCliError: whatever the failing step raised.  When not
+            even undoing works, that is in its hint, and the next command
+            tries again.
+        """
+        with _named_errors():
+            self._journal.begin(plan)
+        await self._forward(plan, 0)
+
+    async def recover(self) -> str | None:
+        """Finish or take back what a killed program left half done.
+
+        :return: what was done about it, for the user; None when there
+            was nothing to do
+        """
+        found = self._journal.read()
+        if found is None:
+            return None
+        plan, last = found
+        with _named_errors():
+            if last == len(plan.steps) - 1 and await plan.steps[last].is_done(
+                self._hands
+            ):
+                self._journal.end(plan)
+            elif last >= plan.point_of_no_return:
+                await self._forward(plan, last)
+            else:
+                await self._back(plan, last)
+                return f"'{plan.title}' had been interrupted: took it back"
+        return f"'{plan.title}' had been interrupted: finished it"
+
+    async def _forward(self, plan: Plan, start: int) -> None:
+        for index in range(start, len(plan.steps)):
+            try:
+                with _named_errors():
+                    self._journal.step(index)
+                    await plan.steps[index].do(self._hands)
+            except BaseException as error:
+                if index < plan.point_of_no_return:
+                    # Also when Ctrl-C comes: undoing is not interrupted.
+                    await asyncio.shield(self._give_up(plan, index, error))
+                raise
+        self._journal.end(plan)
+
+    async def _give_up(
+        self, plan: Plan, last: int, error: BaseException
+    ) -> None:
+        """Undo; the error that is the reason for it is told first."""
+        try:
+            await self._back(plan, last)
+        except (OSError, QemuCliError) as second:
+            if isinstance(error, QemuCliError):
+                error.hint = (
+                    f"what was done could not be taken back: {second}; the "
+                    "next command tries again"
+                )
+
+    async def _back(self, plan: Plan, last: int) -> None:
+        for step in reversed(plan.steps[: last + 1]):
+            await step.undo(self._hands)
+        self._journal.end(plan)
+
+
+@contextlib.contextmanager
+def _named_errors() -> Iterator[None]:
+    """Say which file it was that the system refused."""
+    try:
+        yield
+    except OSError as error:
+        file = f"{error.filename}: " if error.filename else ""
+        raise QemuCliError(f"{file}{error.strerror or error}") from error
