@@ -18,7 +18,15 @@ _PARTS = ("cliff", "stevedore", "pluggy", "qemu.qmp", "msgspec")
 class Version(ShowOne):
     """Show the versions of all parts."""
 
-    examples = ("qemu version", "qemu version -f json")
+    examples = ("qemu version", "qemu version --all -f json")
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add ``--all``."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--all", action="store_true", help="ask each QEMU for its own too"
+        )
+        return parser
 
     def take_action(
         self, parsed_args: argparse.Namespace
@@ -29,5 +37,26 @@ class Version(ShowOne):
             "schema": SCHEMA,
             "python": platform.python_version(),
             **{part: metadata.version(part) for part in _PARTS},
+            "qemu": self._emulators(parsed_args.all),
         }
         return tuple(versions), tuple(versions.values())
+
+    def _emulators(self, ask: bool) -> list[dict[str, Any]]:
+        """The QEMU of each architecture that there is."""
+        from qemu_cli.instance import binary
+
+        found = binary.available(self.app.config)
+        rows: list[dict[str, Any]] = [
+            {"arch": arch, "path": path} for arch, path in found.items()
+        ]
+        if ask:
+            from qemu_cli.command import loop
+
+            async def ask_all() -> None:
+                for row in rows:
+                    facts = await binary.facts(row["path"], self.app.paths)
+                    row["version"] = ".".join(map(str, facts.version))
+                    row["package"] = facts.package
+
+            loop.run(ask_all())
+        return rows

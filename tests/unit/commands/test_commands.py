@@ -35,6 +35,14 @@ def test_version(qemu_home):
     assert {"qemu-cli", "python", "cliff", "qemu.qmp"} <= version.keys()
 
 
+def test_version_names_each_qemu(qemu_home, tmp_path):
+    qemu = tmp_path / "qemu-system-sh4"
+    qemu.touch(mode=0o755)
+    setting = f"qemu.path={tmp_path}"
+    found = qemu_home("-c", setting, "version", "-f", "json").json["qemu"]
+    assert {"arch": "sh4", "path": str(qemu)} in found
+
+
 def test_plugin_list_all_has_what_is_built_in(qemu_home):
     rows = qemu_home("plugin", "list", "--all", "-f", "json").json
     ours = [row for row in rows if row["distribution"] == "qemu-cli"]
