@@ -22,6 +22,8 @@ unexport PYTHONDONTWRITEBYTECODE
 CACHE := $(CURDIR)/.cache
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
+PLUGINS_VENV := $(CACHE)/plugins-venv
+PLUGINS_BIN := $(PLUGINS_VENV)/bin
 GUEST_SOURCES := $(sort $(shell find tests/guest -type f))
 GUEST := $(CACHE)/guest/$(shell cat $(GUEST_SOURCES) | sha256sum | head -c12)
 QEMU10 := $(CACHE)/qemu10
@@ -41,8 +43,7 @@ LINT_PACKAGES := shellcheck
 BENCH_PACKAGES := valgrind
 QEMU10_PACKAGES := debootstrap debian-archive-keyring patchelf
 
-RUN_TESTS = PATH=$(BIN):$$PATH $(BIN)/python tests/none_left.py \
-    $(BIN)/pytest -q
+run_tests = PATH=$(1):$$PATH $(1)/python tests/none_left.py $(1)/pytest -q
 
 .PHONY: demo test lint types docs unit functional plugins test-qemu10 bench \
     guest clean demo-packages test-packages
@@ -52,36 +53,36 @@ demo: demo-packages $(VENV)/installed $(GUEST)/initrd.gz
 
 test: lint types docs unit functional plugins
 
-lint: $(VENV)/tools
+lint: $(VENV)/installed $(VENV)/tools
 	@tools/packages.sh $(LINT_PACKAGES)
 	shellcheck $(SCRIPTS)
 	$(BIN)/towncrier build --draft --version next >/dev/null
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/tools
+types: $(VENV)/installed $(VENV)/tools $(PLUGINS_VENV)/installed
 	$(BIN)/mypy
 	for plugin in plugins/*/; do \
-	    $(BIN)/mypy --exclude /tests/ "$$plugin"; done
+	    $(PLUGINS_BIN)/mypy --exclude /tests/ "$$plugin"; done
 
-docs: $(VENV)/tools
+docs: $(VENV)/installed $(VENV)/tools
 	$(BIN)/sphinx-build -q -W --keep-going -b html doc doc/_build/html
 
-unit: test-packages $(VENV)/tools
-	$(RUN_TESTS) -n 2 tests/unit $(ARGS)
+unit: test-packages $(VENV)/installed $(VENV)/tools
+	$(call run_tests,$(BIN)) -n 2 tests/unit $(ARGS)
 
-functional: test-packages $(VENV)/tools $(GUEST)/initrd.gz
-	$(RUN_TESTS) -n 2 tests/functional $(ARGS)
+functional: test-packages $(VENV)/installed $(VENV)/tools $(GUEST)/initrd.gz
+	$(call run_tests,$(BIN)) -n 2 tests/functional $(ARGS)
 
-plugins: test-packages $(VENV)/tools $(GUEST)/initrd.gz
-	$(RUN_TESTS) plugins $(ARGS)
+plugins: test-packages $(PLUGINS_VENV)/installed $(GUEST)/initrd.gz
+	$(call run_tests,$(PLUGINS_BIN)) plugins $(ARGS)
 
-test-qemu10: test-packages $(VENV)/tools $(GUEST)/initrd.gz
+test-qemu10: test-packages $(VENV)/installed $(VENV)/tools $(GUEST)/initrd.gz
 	@tools/packages.sh $(QEMU10_PACKAGES)
 	$(if $(filter 0,$(shell id -u)),,sudo) tools/qemu10.sh $(QEMU10)
 	QEMU_CLI_CONFIG_QEMU_PATH=$(QEMU10)/bin \
 	    QEMU_CLI_TEST_QEMU=$(QEMU10)/bin/qemu-system-x86_64 \
-	    $(RUN_TESTS) -n 2 tests/functional $(ARGS)
+	    $(call run_tests,$(BIN)) -n 2 tests/functional $(ARGS)
 
 bench: demo-packages $(VENV)/installed
 	@tools/packages.sh $(BENCH_PACKAGES)
@@ -118,11 +119,20 @@ $(VENV)/installed: $(VENV)/made setup.cfg pyproject.toml \
 	@rm -rf build
 	@touch $@
 
-$(VENV)/extras: setup.cfg | $(VENV)/installed
+$(VENV)/tools: setup.cfg | $(VENV)/installed
 	$(BIN)/pip install -qq --no-build-isolation '.[test,lint,docs]'
 	@touch $@
 
-$(VENV)/tools: $(VENV)/installed $(VENV)/extras $(call sources,plugins)
-	@rm -rf plugins/*/build
-	$(BIN)/pip install -qq --no-build-isolation plugins/*/
+# The plug-ins have an environment of their own: the core's tests want none.
+$(PLUGINS_VENV)/made: $(VENV)/made
+	@$(BIN)/python -m venv --clear $(PLUGINS_VENV)
+	@$(PLUGINS_BIN)/pip install -qq 'setuptools >= 75'
+	@touch $@
+
+$(PLUGINS_VENV)/installed: $(PLUGINS_VENV)/made $(VENV)/installed \
+    $(call sources,plugins)
+	@rm -rf build plugins/*/build
+	$(PLUGINS_BIN)/pip install -qq --no-build-isolation '.[test,lint]' \
+	    plugins/*/
+	@rm -rf build plugins/*/build
 	@touch $@
