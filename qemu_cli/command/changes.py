@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 def tell(ui: UI, name: str, done: "Redefined") -> None:
     """Say what has changed, and when it counts."""
+    if done.changes is None:
+        ui.say(f"{name}: its definition can be understood again")
+        return
     if not done.changes:
         ui.say(f"{name}: nothing has changed")
     for key, (old, new) in done.changes.items():

@@ -34,6 +34,5 @@ def edit(app: "QemuApp", file: Path) -> None:
         ) from error
     if done.returncode:
         raise QemuCliError(
-            f"the editor '{command}' failed with exit code {done.returncode}",
-            hint=f"your text is in {file}",
+            f"the editor '{command}' failed with exit code {done.returncode}"
         )

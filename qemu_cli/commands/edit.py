@@ -52,10 +52,13 @@ class Edit(Command):
         else:
             draft.write_text(before, encoding="utf-8")
         while True:
-            editor.edit(self.app, draft)
-            text = draft.read_text(encoding="utf-8", errors="replace")
+            try:
+                editor.edit(self.app, draft)
+            finally:
+                text = draft.read_text(encoding="utf-8", errors="replace")
+                if text == before:
+                    draft.unlink()
             if text == before:
-                draft.unlink()
                 ui.say(f"{vm.name}: nothing has changed")
                 return
             try:

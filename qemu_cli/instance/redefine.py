@@ -39,11 +39,12 @@ Confirm = Callable[[str], None]
 class Redefined(NamedTuple):
     """What has changed.
 
-    :param changes: the old and the new value of each key
+    :param changes: the old and the new value of each key; None: what was
+        there before could not be understood
     :param waits: whether it counts from the next start on only
     """
 
-    changes: dict[str, tuple[Any, Any]]
+    changes: dict[str, tuple[Any, Any]] | None
     waits: bool
 
 
@@ -128,7 +129,7 @@ async def _replace(
 ) -> Redefined:
     paths = vm.paths
     before = _understood(vm)
-    changes = keys.differences(before, after) if before else {}
+    changes = keys.differences(before, after) if before else None
     await _check(host, paths, before, after)
     machine_changes = not before or (
         _machine(host, paths, before) != _machine(host, paths, after)
