@@ -124,7 +124,8 @@ class Run(Command):
         vm, offset = started
         host = self.app.host
         if self.app.stdin.isatty() and self.app.stdout.isatty():
-            attach(self.app, vm)
+            # What is in the log is of former runs.
+            attach(self.app, vm, replay_lines=0)
             loop.run(foreground.leave(host, vm))
         else:
             loop.run(foreground.follow(host, vm, self._write, offset))
