@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from qemu_cli.errors import QemuCliError
 from qemu_cli.instance import recorder
 from qemu_cli.paths import InstancePaths
 
@@ -44,6 +45,18 @@ def note(
         ) as stream,
     ):
         stream.write(line)
+
+
+@contextlib.contextmanager
+def failure_noted(
+    paths: InstancePaths, action: str, *, command: str
+) -> Iterator[None]:
+    """Append an entry if the block fails; the error goes on."""
+    try:
+        yield
+    except QemuCliError as error:
+        note(paths, action, command=command, error=str(error))
+        raise
 
 
 def entries(path: Path) -> Iterator[dict[str, Any]]:

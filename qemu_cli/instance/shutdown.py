@@ -18,7 +18,7 @@ from qemu_cli.errors import (
     StateError,
     TimedOutError,
 )
-from qemu_cli.instance import change, process, recorder
+from qemu_cli.instance import change, history, process, recorder
 from qemu_cli.instance.host import Host, pid_of, vm_facts
 from qemu_cli.instance.vm import VM
 from qemu_cli.proc import ProcFS
@@ -64,13 +64,14 @@ async def shutdown(
         if by is None and force:
             host.say(f"{vm.name}: the guest did not react; ending QEMU")
             by = await _end(host, vm, pidfd)
-    if by is None:
-        raise TimedOutError(
-            f"the guest of '{vm.name}' did not shut down in {timeout_s:g} s;"
-            " it still runs",
-            hint="wait longer with --timeout, look at 'qemu console "
-            f"{vm.name}', or end it: qemu shutdown --force {vm.name}",
-        )
+    with history.failure_noted(vm.paths, "shutdown", command=host.who):
+        if by is None:
+            raise TimedOutError(
+                f"the guest of '{vm.name}' did not shut down in "
+                f"{timeout_s:g} s; it still runs",
+                hint="wait longer with --timeout, look at 'qemu console "
+                f"{vm.name}', or end it: qemu shutdown --force {vm.name}",
+            )
     host.hooks.after_shutdown(facts)
     return Ended(by, time.monotonic() - started)
 

@@ -52,19 +52,20 @@ async def start(
     async with changing(host, paths) as now:
         _check_startable(now)
         definition = now.definition
-        plan = await plan_start(
-            host,
-            paths,
-            definition,
-            paused=paused,
-            discard_saved=discard_saved,
-        )
-        resumed = plan.commit is not None
-        host.hooks.before_start(vm_facts(paths, definition))
-        if discard_saved:
-            saved.discard(paths)
-        rotation.at_start(host, paths)
-        await run(host, paths, plan)
+        with history.failure_noted(paths, "start", command=host.who):
+            plan = await plan_start(
+                host,
+                paths,
+                definition,
+                paused=paused,
+                discard_saved=discard_saved,
+            )
+            resumed = plan.commit is not None
+            host.hooks.before_start(vm_facts(paths, definition))
+            if discard_saved:
+                saved.discard(paths)
+            rotation.at_start(host, paths)
+            await run(host, paths, plan)
         started = resolve(host.paths, paths.name, probe=host.probe)
         pid = pid_of(started)
         history.note(
