@@ -48,12 +48,14 @@ async def spawn(
         for helper in step.helpers:
             await run_tool(helper)
         with contextlib.ExitStack() as stack:
-            argv, listeners = _inherit(step.argv, stack)
             first = stack.enter_context(socket.socket(socket.AF_UNIX))
-            first.connect(str(paths.probe_socket))
-            fifo = recorder.prepare(paths)
-            stack.callback(os.close, fifo)
-            process = _execute(argv, listeners, paths.qemu_log)
+            with contextlib.ExitStack() as inherited:
+                argv, listeners = _inherit(step.argv, inherited)
+                first.connect(str(paths.probe_socket))
+                fifo = recorder.prepare(paths)
+                stack.callback(os.close, fifo)
+                process = _execute(argv, listeners, paths.qemu_log)
+            # QEMU alone has the listeners now: its end ends the connection.
             answer = await _ready(first, timeout_s)
             if answer.reach != "free":
                 raise _failure(process, paths, answer, timeout_s)
@@ -125,10 +127,14 @@ async def gone(pidfd: int, timeout_s: float | None) -> bool:
 
 
 def remove_sockets(paths: InstancePaths) -> None:
-    """Remove what a QEMU that has ended left in the runtime directory."""
+    """Remove what a QEMU that has ended left in the runtime directory.
+
+    What somebody listens on stays: it is another QEMU's.
+    """
+    listening = ProcFS().listening()
     with contextlib.suppress(OSError):
         for path in paths.runtime.iterdir():
-            if path.is_socket():
+            if path.is_socket() and str(path) not in listening:
                 path.unlink(missing_ok=True)
     paths.events_in.unlink(missing_ok=True)
 
