@@ -56,7 +56,8 @@ test: lint types docs unit functional plugins
 lint: $(VENV)/installed $(VENV)/tools
 	@tools/packages.sh $(LINT_PACKAGES)
 	shellcheck $(SCRIPTS)
-	$(BIN)/towncrier build --draft --version next >/dev/null
+	@said=$$($(BIN)/towncrier build --draft --version next 2>&1) || \
+	    { echo "$$said"; exit 1; }
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 

@@ -42,8 +42,17 @@ run qemu create demo --kernel vmlinuz --initrd initrd.gz \
     --append 'console=ttyS0 quiet' --disk 64M --memory 256M
 run qemu start demo
 run qemu list
+run qemu show demo
+
 wait_for GUEST-READY
+run qemu log demo --serial -n 5
+
+run qemu pause demo
+run qemu list
+run qemu resume demo
+
 run qemu shutdown demo
 run qemu list
+run qemu log demo
 run qemu delete demo --yes
 run qemu list
