@@ -154,6 +154,14 @@ class ProcFS:
         table = self._socket_table(pid)
         return [one for sockets in table.values() for one in sockets]
 
+    def listening(self) -> set[str]:
+        """The paths in our network namespace that somebody listens on."""
+        return {
+            one.path
+            for one in self.unix_sockets(os.getpid())
+            if one.listening
+        }
+
     def monitor_use(self, pid: int, path: str) -> tuple[bool, int]:
         """Tell without connecting who is at a listening socket.
 

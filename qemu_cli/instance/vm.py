@@ -6,6 +6,7 @@ command line names that pid file; and its monitor, whose other end must be
 that process.
 """
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -45,6 +46,9 @@ ALIVE = frozenset({"starting", "running", "paused", "busy", "unresponsive"})
 
 #: Not compiled here: it is rarely needed, and costs `list` a percent.
 _EMULATOR = r"qemu-system-.*|qemu-kvm|kvm"
+
+#: Linux has pids up to 4194304.
+_PID_DIGITS = 7
 
 Probe = Callable[[Sequence[Target]], list[Answer]]
 
@@ -104,9 +108,17 @@ def names(paths: Paths) -> list[str]:
     A running VM whose directory was removed is found by its sockets.
     """
     found = _entries(paths.instances)
-    for name in _entries(paths.runtime) - found:
-        if (paths.runtime / name / "probe.sock").exists():
-            found.add(name)
+    others = _entries(paths.runtime) - found
+    if others:
+        # The directory of a long name's sockets is called otherwise.
+        others -= {paths.instance(name).runtime.name for name in found}
+    if others:
+        listening = ProcFS().listening()
+        found |= {
+            name
+            for name in others
+            if str(paths.runtime / name / "probe.sock") in listening
+        }
     return sorted(found)
 
 
@@ -116,7 +128,7 @@ def _entries(directory: Path) -> set[str]:
             return {
                 entry.name
                 for entry in entries
-                if not entry.name.startswith(".") and entry.is_dir()
+                if not entry.name.startswith(".") and _is_dir(entry)
             }
     except (FileNotFoundError, NotADirectoryError):
         return set()
@@ -125,6 +137,13 @@ def _entries(directory: Path) -> set[str]:
             f"{directory} can't be read: {error.strerror}",
             hint="'qemu doctor' looks at permissions",
         ) from error
+
+
+def _is_dir(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link that leads in a circle
 
 
 def look(
@@ -175,6 +194,11 @@ def _glance(paths: InstancePaths, procfs: ProcFS) -> VM:
         return vm._replace(
             state="stopped", reason=recorder.last_cause(paths.events_out)
         )
+    # Started by hand with command.sh, it has its sockets elsewhere.
+    by_hand = InstancePaths(paths.directory, paths.directory)
+    socket = str(by_hand.probe_socket).replace(",", ",,")
+    if any(socket in word for word in process.argv):
+        vm = vm._replace(paths=by_hand)
     if process.stopped:
         return vm._replace(
             state="unresponsive",
@@ -234,14 +258,27 @@ def _judge(vm: VM, answer: Answer) -> VM:
         # 'paused' says it all; 'prelaunch' or 'io-error' says more.
         reason = "" if run_state == "paused" else run_state or ""
         return vm._replace(state="paused", reason=reason)
-    if vm.paths.journal.exists() and answer.reach in ("stuck", "gone", "busy"):
-        return vm._replace(state="starting", reason="not ready yet")
+    if answer.reach in ("stuck", "gone", "busy"):
+        change = _change_under_way(vm.paths)
+        if change.startswith("start "):
+            return vm._replace(state="starting", reason="not ready yet")
+        if change and answer.reach != "gone":
+            return vm._replace(state="busy", reason=change)
     if answer.reach == "busy":
         return vm._replace(state="busy", reason=answer.detail)
     reason = answer.detail
     if answer.reach == "gone":
         reason = "QEMU runs, but its sockets are gone"
     return vm._replace(state="unresponsive", reason=reason)
+
+
+def _change_under_way(paths: InstancePaths) -> str:
+    """The title of the plan that is being done, or ``""``."""
+    try:
+        with paths.journal.open("rb") as stream:
+            return str(json.loads(stream.readline())["title"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
 
 
 def read_pid(path: Path) -> tuple[int | None, bool]:
@@ -254,4 +291,5 @@ def read_pid(path: Path) -> tuple[int | None, bool]:
     except OSError:
         return None, False
     digits = text.strip()
-    return (int(digits) if digits.isdigit() else None), True
+    is_pid = digits.isdigit() and len(digits) <= _PID_DIGITS
+    return (int(digits) if is_pid else None), True
