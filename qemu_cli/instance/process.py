@@ -54,11 +54,17 @@ async def spawn(
                 first.connect(str(paths.probe_socket))
                 fifo = recorder.prepare(paths)
                 stack.callback(os.close, fifo)
-                process = _execute(argv, listeners, paths.qemu_log)
+                process, said = _execute(argv, listeners, paths.qemu_log)
             # QEMU alone has the listeners now: its end ends the connection.
             answer = await _ready(first, timeout_s)
+            if answer.reach == "gone":
+                raise _failed(process, paths.qemu_log, said)
             if answer.reach != "free":
-                raise _failure(process, paths, answer, timeout_s)
+                raise RefusedError(
+                    f"QEMU did not answer in {timeout_s:g} s: {answer.detail}",
+                    hint="is the host overloaded?  "
+                    "-c start.timeout=2m waits longer",
+                )
             # It lives on without us: no warning when we forget about it.
             process.returncode = 0
     except BaseException:
@@ -199,10 +205,12 @@ def _taken(path: Path) -> StateError:
 
 def _execute(
     argv: Sequence[str], inherited: Sequence[int], log: Path
-) -> "subprocess.Popen[bytes]":
+) -> "tuple[subprocess.Popen[bytes], int]":
+    """Start it; returns it, and where in the log its words begin."""
     with log.open("ab") as output:
+        said = output.tell()
         try:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -214,6 +222,7 @@ def _execute(
             raise RefusedError(
                 f"{argv[0]} can't be run: {error.strerror}"
             ) from error
+    return process, said
 
 
 async def _ready(first: socket.socket, timeout_s: float) -> Answer:
@@ -224,20 +233,14 @@ async def _ready(first: socket.socket, timeout_s: float) -> Answer:
     return answers[0]
 
 
-def _failure(
-    process: "subprocess.Popen[bytes]",
-    paths: InstancePaths,
-    answer: Answer,
-    timeout_s: float,
+def _failed(
+    process: "subprocess.Popen[bytes]", log: Path, said: int
 ) -> QemuCliError:
     """Say why QEMU did not come up, in its own words."""
-    if answer.reach != "gone":
-        return RefusedError(
-            f"QEMU did not answer in {timeout_s:g} s: {answer.detail}",
-            hint="is the host overloaded?  -c start.timeout=2m waits longer",
-        )
-    process.wait()
-    words = last_words(paths.qemu_log) or f"exit code {process.returncode}"
+    # It closes its monitor before it has ended, and may hang in between.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(END_TIMEOUT_S)
+    words = last_words(log, said) or f"exit code {process.returncode}"
     return RefusedError(f"QEMU did not start: {words}", hint=hint_for(words))
 
 
