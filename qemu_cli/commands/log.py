@@ -1,6 +1,7 @@
 """qemu log."""
 
 import argparse
+import itertools
 from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,9 +69,16 @@ class Log(Lister):
         host = self.app.host
         vm = resolve(host.paths, parsed_args.name, probe=host.probe)
         if parsed_args.serial or parsed_args.qemu:
+            from qemu_cli.command import loop
+            from qemu_cli.instance import logs
+
             _check_plain(parsed_args)
             serial = parsed_args.serial
             log = vm.paths.serial_log if serial else vm.paths.qemu_log
+            if not log.exists():
+                self.app.ui.say(f"there is no {log} yet: it was never started")
+            if serial and vm.alive:
+                loop.run(logs.bound(host, vm))
             self._show_file(log, parsed_args)
             return 0
         if parsed_args.follow:
@@ -112,26 +120,27 @@ class Log(Lister):
     def _show_file(self, log: Path, args: argparse.Namespace) -> None:
         from qemu_cli.command.pager import paged
         from qemu_cli.instance import logs
+        from qemu_cli.instance.rotation import aside
 
         count = args.count
-        if args.follow and count is None:
-            count = _FOLLOWED_LINES
-        offset = logs.tail_offset(log, count)
         if args.follow:
-            self._follow_file(log, offset)
-        elif not self.app.stdout.isatty():
-            for block in logs.read(log, offset):
+            count = _FOLLOWED_LINES if count is None else count
+            self._follow_file(log, logs.tail_offset(log, count))
+            return
+        blocks = logs.read(log, logs.tail_offset(log, count))
+        if count is None:
+            blocks = itertools.chain(logs.read(aside(log), 0), blocks)
+        if not self.app.stdout.isatty():
+            for block in blocks:
                 self.app.stdout.buffer.write(block)
-        elif not log.exists():
-            self.app.ui.say(f"there is no {log}: it has not been started yet")
-        else:
-            from qemu_cli.command.guest_text import GuestText
+            return
+        from qemu_cli.command.guest_text import GuestText
 
-            text = GuestText()
-            with paged(self.app):
-                for block in logs.read(log, offset):
-                    self.app.stdout.write(text.feed(block))
-                self.app.stdout.write(text.feed(b"", final=True))
+        text = GuestText()
+        with paged(self.app):
+            for block in blocks:
+                self.app.stdout.write(text.feed(block))
+            self.app.stdout.write(text.feed(b"", final=True))
 
     def _follow_file(self, log: Path, offset: int) -> None:
         from qemu_cli.command import loop

@@ -1,19 +1,37 @@
 """Reading log files: their last lines, and what is added to them.
 
-A log may be put aside while it is read (``qemu start`` rotates), or be
-emptied: who follows it goes on with the new one.
+A log may be put aside or emptied while it is read: who follows it goes on
+with the new one.
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from qemu_cli.errors import BusyError, StateError
+from qemu_cli.instance import rotation
+from qemu_cli.instance.host import Host
+from qemu_cli.instance.vm import VM
+from qemu_cli.qmp import lock
+
 #: How often a followed file is looked at, in seconds.
 LOOK_S = 0.1
 
 _BLOCK_BYTES = 65536
+
+
+async def bound(host: Host, vm: VM) -> None:
+    """Put the serial log of a running VM aside if it is over its limit.
+
+    Not while another command changes the VM: that one does it.
+    """
+    now = asyncio.get_running_loop().time()
+    with contextlib.suppress(BusyError, StateError):
+        async with lock.locked(str(vm.paths.lock), host.who, now):
+            rotation.while_running(host, vm.paths)
 
 
 def tail_offset(path: Path, lines: int | None) -> int:
