@@ -257,3 +257,16 @@ class InstancePaths:
     def tpm_pid_file(self) -> Path:
         """swtpm's pid file."""
         return self.runtime / "swtpm.pid"
+
+
+def unit_directory(environ: "os._Environ[str]", *, system: bool) -> Path:
+    """Where systemd finds the units of the host or of this user.
+
+    See systemd.unit(5), "Unit File Load Path".
+    """
+    if system:
+        return Path("/etc/systemd/system")
+    base = environ.get("XDG_CONFIG_HOME", "")
+    if not base.startswith("/"):
+        base = f"{environ.get('HOME') or Path.home()}/.config"
+    return Path(base, "systemd/user")
