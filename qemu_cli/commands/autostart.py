@@ -54,7 +54,8 @@ class AutostartEnable(VMCommand):
         system = args.system or (os.geteuid() == 0 and not args.user)
         unit = autostart.plan(host, vm.paths, system=system)
         if args.dry_run:
-            self.app.stdout.write(f"# {autostart.file_of(unit)}\n")
+            file = autostart.file_of(vm.paths, system=system)
+            self.app.stdout.write(f"# {file}\n")
             self.app.stdout.write(unit.text())
             return Result("")
         done = await autostart.enable(host, vm.paths, unit)

@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qemu_cli import settings
-from qemu_cli.errors import NotFoundError, QemuCliError, StateError
+from qemu_cli.errors import (
+    NotFoundError,
+    QemuCliError,
+    StateError,
+    ToolError,
+)
 from qemu_cli.files import write_atomically
 from qemu_cli.instance import history
 from qemu_cli.instance.host import Host
-from qemu_cli.instance.unit import Unit
+from qemu_cli.instance.unit import Unit, target
 from qemu_cli.paths import InstancePaths, unit_directory
 from qemu_cli.steps import run_tool
 
@@ -63,10 +68,10 @@ def plan(host: Host, paths: InstancePaths, *, system: bool) -> Unit:
     )
 
 
-def file_of(unit: Unit) -> Path:
+def file_of(paths: InstancePaths, *, system: bool) -> Path:
     """Where the unit file is, or would be."""
-    directory = unit_directory(os.environ, system=unit.user is not None)
-    return directory / unit.file_name
+    directory = unit_directory(os.environ, system=system)
+    return directory / f"qemu-{paths.name}.service"
 
 
 async def enable(host: Host, paths: InstancePaths, unit: Unit) -> Enabled:
@@ -77,13 +82,13 @@ async def enable(host: Host, paths: InstancePaths, unit: Unit) -> Enabled:
     :raise StateError: there is a unit of that name that is not ours
     :raise QemuCliError: the directory can't be written
     """
-    file = file_of(unit)
+    system = unit.user is not None
+    file, link = file_of(paths, system=system), _link(paths, system=system)
     if file.exists() and not _is_of(file, paths):
         raise StateError(
             f"{file} is not the unit of this instance",
             hint="rename the instance, or remove that file",
         )
-    link = _link(unit)
     try:
         link.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, unit.text())
@@ -96,7 +101,7 @@ async def enable(host: Host, paths: InstancePaths, unit: Unit) -> Enabled:
             " of yours",
         ) from error
     history.note(paths, "autostart enable", command=host.who, unit=str(file))
-    return Enabled(file, [*await _reload(unit), *_lingering(unit)])
+    return Enabled(file, [*await _reload(system), *_lingering(system)])
 
 
 async def disable(host: Host, paths: InstancePaths) -> list[Path]:
@@ -106,27 +111,26 @@ async def disable(host: Host, paths: InstancePaths) -> list[Path]:
 
     :return: the unit files that were removed
     :raise StateError: there is none
+    :raise OSError: it may not be removed
     """
-    units = enabled(host, paths)
-    if not units:
+    files = enabled(paths)
+    if not files:
         raise StateError(f"'{paths.name}' is not started automatically")
-    for unit in units:
-        _link(unit).unlink(missing_ok=True)
-        file_of(unit).unlink(missing_ok=True)
-        await _reload(unit)
+    for system, file in files.items():
+        _link(paths, system=system).unlink(missing_ok=True)
+        file.unlink()
+        await _reload(system)
     if paths.directory.exists():
         history.note(paths, "autostart disable", command=host.who)
-    return [file_of(unit) for unit in units]
+    return list(files.values())
 
 
-def enabled(host: Host, paths: InstancePaths) -> list[Unit]:
-    """The units of an instance that are linked: this user's, the host's."""
-    units = [plan(host, paths, system=system) for system in (False, True)]
-    return [
-        unit
-        for unit in units
-        if _is_of(file_of(unit), paths) and _link(unit).is_symlink()
-    ]
+def enabled(paths: InstancePaths) -> dict[bool, Path]:
+    """The unit files of an instance: False is the user's, True the host's."""
+    files = {system: file_of(paths, system=system) for system in (False, True)}
+    return {
+        system: file for system, file in files.items() if _is_of(file, paths)
+    }
 
 
 def _program() -> Path:
@@ -142,9 +146,9 @@ def _program() -> Path:
     return Path(found).absolute()
 
 
-def _link(unit: Unit) -> Path:
-    file = file_of(unit)
-    return file.parent / f"{unit.target}.wants" / file.name
+def _link(paths: InstancePaths, *, system: bool) -> Path:
+    file = file_of(paths, system=system)
+    return file.parent / f"{target(system=system)}.wants" / file.name
 
 
 def _is_of(file: Path, paths: InstancePaths) -> bool:
@@ -156,23 +160,26 @@ def _is_of(file: Path, paths: InstancePaths) -> bool:
         return False
 
 
-async def _reload(unit: Unit) -> list[str]:
-    """Have systemd read its units again; say so where it does not run."""
-    if unit.user:
+async def _reload(system: bool) -> list[str]:
+    """Have systemd read its units again; say so where it can't."""
+    if system:
         private, scope, when = "/run/systemd/private", "--system", "boot"
     else:
         runtime = os.environ.get("XDG_RUNTIME_DIR", "")
         private, scope = f"{runtime}/systemd/private", "--user"
         when = "login"
     if not Path(private).exists():
-        return [f"systemd does not run here: it starts at the next {when}"]
-    await run_tool(("systemctl", scope, "daemon-reload"))
+        return [f"systemd does not run here: the next {when} is the first"]
+    try:
+        await run_tool(("systemctl", scope, "daemon-reload"))
+    except ToolError as error:
+        return [f"systemd does not know of it before the next {when}: {error}"]
     return []
 
 
-def _lingering(unit: Unit) -> list[str]:
+def _lingering(system: bool) -> list[str]:
     user = getpass.getuser()
-    if unit.user or (_LINGER / user).exists():
+    if system or (_LINGER / user).exists():
         return []
     return [
         "it starts when you log in, and is shut down when you log out; "

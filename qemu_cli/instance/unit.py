@@ -41,16 +41,6 @@ class Unit(NamedTuple):
     environment: Mapping[str, str]
     user: str | None = None
 
-    @property
-    def file_name(self) -> str:
-        """The unit's name."""
-        return f"qemu-{self.name}.service"
-
-    @property
-    def target(self) -> str:
-        """The target that wants it: what is reached at boot, or login."""
-        return "multi-user.target" if self.user else "default.target"
-
     def text(self) -> str:
         """The content of the file."""
         shutdown_s = math.ceil(self.shutdown_s)
@@ -84,9 +74,14 @@ class Unit(NamedTuple):
             "KillMode=mixed",
             "",
             "[Install]",
-            f"WantedBy={self.target}",
+            f"WantedBy={target(system=self.user is not None)}",
         ]
         return "\n".join(lines) + "\n"
+
+
+def target(*, system: bool) -> str:
+    """The target that wants the unit: what is reached at boot, or login."""
+    return "multi-user.target" if system else "default.target"
 
 
 def quoted(word: str, *, command: bool = False) -> str:
