@@ -57,10 +57,18 @@ class NoteSaved(Step, frozen=True, tag=True):
         return f"write {shlex.quote(self.file)}: times and sizes of disks"
 
     async def do(self, hands: Hands) -> None:
-        images = [
-            {"name": name, "file": file, "identity": identity(Path(file))}
-            for name, file in self.images.items()
-        ]
+        here = Path(self.file).parent
+        images = []
+        for name, file in self.images.items():
+            path = Path(file)
+            inside = path.is_relative_to(here)
+            images.append(
+                {
+                    "name": name,
+                    "file": str(path.relative_to(here) if inside else path),
+                    "identity": identity(path),
+                }
+            )
         text = json.dumps({**self.facts, "images": images}, indent=1)
         write_atomically(Path(self.file), text + "\n", mode=0o600)
 

@@ -34,12 +34,18 @@ _SAVABLE = frozenset({"running", "paused", "io-error"})
 #: What is not memory: the devices.  A few MiB, more with a display.
 _DEVICES_BYTES = 32 << 20
 
-_MONITOR = re.compile(r"socket,id=(control|probe|follower\d),.*")
-_TAP = re.compile(r"(?:tap|bridge),id=([^,]+),.*")
+#: Words that name a place or a descriptor on the host, and the part of
+#: them that the guest's machine has: the id.
+_ON_HOST = re.compile(
+    r"(?:socket|pipe|tap|bridge),(id=[^,]+),.*|(guest=).*|(vnc=unix:).*"
+)
 
 
 class Image(msgspec.Struct, frozen=True):
-    """A file that must not have changed."""
+    """A file that must not have changed.
+
+    :param file: relative to the instance's directory if it is in there
+    """
 
     name: str
     file: str
@@ -149,10 +155,10 @@ async def check(
     :raise StateError: says what has changed
     """
     for image in saved.images:
-        if identity(Path(image.file)) != image.identity:
+        file = paths.directory / image.file
+        if identity(file) != image.identity:
             raise _refusal(
-                paths,
-                f"{image.name} has changed since it was saved: {image.file}",
+                paths, f"{image.name} has changed since it was saved: {file}"
             )
     new = [word for word in comparable(argv) if word not in saved.argv]
     old = [word for word in saved.argv if word not in comparable(argv)]
@@ -177,15 +183,17 @@ async def check(
 def comparable(argv: Sequence[str]) -> list[str]:
     """Return the words of a command line that make the machine.
 
-    Not the executable's name, not how it starts, and no descriptors.
+    Not the executable's name, not how it starts, no sockets and nothing
+    of the instance's name and place: it may be renamed.
     """
+    directory = Path(argv[argv.index("-pidfile") + 1]).parent
     words = []
     for word in argv[1:]:
         if word in ("-S", "-incoming", "defer"):
             continue
-        if match := _MONITOR.fullmatch(word) or _TAP.fullmatch(word):
-            word = match[1]
-        words.append(word)
+        if match := _ON_HOST.fullmatch(word):
+            word = match[match.lastindex or 0]
+        words.append(word.replace(f"{directory}/", "./"))
     return words
 
 
