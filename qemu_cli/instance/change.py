@@ -21,7 +21,7 @@ from qemu_cli.errors import (
     TimedOutError,
 )
 from qemu_cli.instance import history, process, ram, rotation, vm
-from qemu_cli.instance.host import Host, vm_facts
+from qemu_cli.instance.host import Host, known_facts
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
 from qemu_cli.proc import ProcFS
@@ -154,11 +154,9 @@ def settle(host: Host, paths: InstancePaths) -> None:
         return
     reason = history.exit_reason(paths)
     history.note(paths, "exit", command=host.who, reason=reason)
-    try:
-        definition = vm.VM(paths.name, paths, "stopped").definition
-    except Exception:  # noqa: BLE001  a broken definition has no plug-ins
-        return
-    host.hooks.after_exit(vm_facts(paths, definition), reason)
+    facts = known_facts(vm.VM(paths.name, paths, "stopped"))
+    if facts:
+        host.hooks.after_exit(facts, reason)
 
 
 class Hands:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from qemu_cli.errors import QemuCliError, StateError
-from qemu_cli.instance import needs
+from qemu_cli.errors import StateError
+from qemu_cli.instance import autostart, needs
 from qemu_cli.instance.change import changing, run
-from qemu_cli.instance.host import Host, pid_of, vm_facts
+from qemu_cli.instance.host import Host, known_facts, pid_of
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
 from qemu_cli.steps import Move, Plan, Remove
@@ -24,13 +24,20 @@ async def delete(host: Host, vm: VM) -> None:
     async with changing(host, paths) as now:
         check_deletable(now)
         await check_unneeded(host, paths)
-        try:
-            facts = vm_facts(paths, now.definition)
-        except QemuCliError:
-            facts = None  # broken: it has no plug-ins to tell
+        facts = known_facts(now)
         await run(host, paths, plan_delete(paths))
+    await _forget_unit(host, paths)
     if facts:
         host.hooks.deleted(facts)
+
+
+async def _forget_unit(host: Host, paths: InstancePaths) -> None:
+    """What would start it with the host is of no use any more."""
+    if autostart.enabled(paths):
+        try:
+            await autostart.disable(host, paths)
+        except OSError as error:
+            host.warn(f"{error.filename} is left: {error.strerror}")
 
 
 def plan_delete(paths: InstancePaths) -> Plan:

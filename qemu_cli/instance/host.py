@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from qemu_cli import settings
 from qemu_cli.config import Config
+from qemu_cli.errors import QemuCliError
 from qemu_cli.extensions import Hooks
 from qemu_cli.paths import InstancePaths, Paths
 from qemu_cli.qmp.probe import Answer, Target
@@ -58,6 +59,19 @@ def vm_facts(
         pid=pid,
         plugin=definition.plugin,
     )
+
+
+def known_facts(vm: "VM") -> "VMFacts | None":
+    """Return what hooks are told about a VM.
+
+    :return: None when its definition is broken: whose plug-ins are told?
+    """
+    try:
+        definition = vm.definition
+    except QemuCliError:
+        return None
+    pid = vm.process.pid if vm.process else None
+    return vm_facts(vm.paths, definition, pid)
 
 
 def pid_of(vm: "VM") -> int:

@@ -8,21 +8,23 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
 from typing import NamedTuple
 
 from qemu_cli.errors import (
+    BusyError,
     ConnectionLostError,
+    NotFoundError,
     QemuCliError,
     StateError,
     TimedOutError,
 )
 from qemu_cli.instance import change, history, process, recorder
-from qemu_cli.instance.host import Host, pid_of, vm_facts
+from qemu_cli.instance.host import Host, known_facts
 from qemu_cli.instance.vm import VM
 from qemu_cli.proc import ProcFS
-from qemu_cli.qmp.session import Session
+from qemu_cli.qmp.session import Event, Listener, Session
 
 #: A guest that boots does not hear the power button: it is pressed again.
 PRESS_AGAIN_S = 3.0
@@ -55,25 +57,24 @@ async def shutdown(
     :raise TimedOutError: the guest did not shut down; nothing was killed
     """
     check_can_hear(vm)
-    definition = vm.definition
-    facts = vm_facts(vm.paths, definition, pid_of(vm))
-    host.hooks.before_shutdown(facts)
-    started = time.monotonic()
-    async with _ending(host, vm) as pidfd:
+    facts = known_facts(vm)
+    if facts:
+        host.hooks.before_shutdown(facts)
+
+    async def end(pidfd: int) -> str | None:
         by = await _ask(host, vm, pidfd, timeout_s)
         if by is None and force:
             host.say(f"{vm.name}: the guest did not react; ending QEMU")
             by = await _end(host, vm, pidfd)
+        return by
+
+    ended = await _hold(host, vm, end)
     with history.failure_noted(vm.paths, "shutdown", command=host.who):
-        if by is None:
-            raise TimedOutError(
-                f"the guest of '{vm.name}' did not shut down in "
-                f"{timeout_s:g} s; it still runs",
-                hint="wait longer with --timeout, look at 'qemu console "
-                f"{vm.name}', or end it: qemu shutdown --force {vm.name}",
-            )
-    host.hooks.after_shutdown(facts)
-    return Ended(by, time.monotonic() - started)
+        if ended is None:
+            raise _in_vain(vm, timeout_s)
+    if facts:
+        host.hooks.after_shutdown(facts)
+    return ended
 
 
 async def quit_(host: Host, vm: VM) -> Ended:
@@ -82,31 +83,36 @@ async def quit_(host: Host, vm: VM) -> Ended:
     :raise StateError: it does not run
     :raise TimedOutError: QEMU did not end
     """
-    check_runs(vm)
-    started = time.monotonic()
-    async with _ending(host, vm) as pidfd:
+
+    async def end(pidfd: int) -> str | None:
         async with host.sessions.open(vm.monitors) as session:
             await _tell(session, "quit")
-        if not await process.gone(pidfd, QUIT_TIMEOUT_S):
-            raise TimedOutError(
-                f"QEMU of '{vm.name}' did not end in {QUIT_TIMEOUT_S:g} s",
-                hint=f"qemu kill {vm.name}",
-            )
-    return Ended("quit", time.monotonic() - started)
+        return "quit" if await process.gone(pidfd, QUIT_TIMEOUT_S) else None
+
+    check_runs(vm)
+    ended = await _hold(host, vm, end)
+    if ended is None:
+        raise TimedOutError(
+            f"QEMU of '{vm.name}' did not end in {QUIT_TIMEOUT_S:g} s",
+            hint=f"qemu kill {vm.name}",
+        )
+    return ended
 
 
 async def kill(host: Host, vm: VM) -> Ended:
     """End QEMU at once, as a power cut does (SIGKILL).
 
     :raise StateError: it does not run
+    :raise TimedOutError: the kernel did not end it
     """
     check_runs(vm)
-    started = time.monotonic()
-    async with _ending(host, vm) as pidfd:
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        await process.gone(pidfd, QUIT_TIMEOUT_S)
-        recorder.note_killed(vm.paths)
-    return Ended("kill", time.monotonic() - started)
+    ended = await _hold(host, vm, _kill)
+    if ended is None:
+        raise TimedOutError(
+            f"QEMU of '{vm.name}' is killed, and has not ended",
+            hint="it waits for a device of the host, such as a disk",
+        )
+    return ended
 
 
 def check_runs(vm: VM) -> None:
@@ -137,42 +143,135 @@ def check_can_hear(vm: VM) -> None:
         )
 
 
-@asynccontextmanager
-async def _ending(host: Host, vm: VM) -> AsyncIterator[int]:
-    """Hold the process; when it has ended, write down how."""
+def _in_vain(vm: VM, timeout_s: float) -> TimedOutError:
+    what = f"the guest of '{vm.name}' did not shut down in {timeout_s:g} s"
+    if recorder.last_cause(vm.paths.events_out):
+        what = (
+            f"the guest of '{vm.name}' has shut down, but QEMU did not end "
+            f"in {timeout_s:g} s"
+        )
+    return TimedOutError(
+        f"{what}; it still runs",
+        hint=f"wait longer with --timeout, look at 'qemu console {vm.name}', "
+        f"or end it: qemu shutdown --force {vm.name}",
+    )
+
+
+async def _hold(
+    host: Host, vm: VM, end: Callable[[int], Awaitable[str | None]]
+) -> Ended | None:
+    """Hold the process while it is ended; then write down how it was.
+
+    :param end: gets the pidfd; returns what worked, None: nothing did
+    """
     assert vm.process is not None  # noqa: S101
-    pidfd = ProcFS().open_pidfd(vm.process)
+    started = time.monotonic()
     try:
-        yield pidfd
-        if await process.gone(pidfd, 0):
-            process.remove_sockets(vm.paths)
-            async with change.claimed(host, vm.paths):
-                change.settle(host, vm.paths)
+        pidfd = ProcFS().open_pidfd(vm.process)
+    except NotFoundError:
+        return Ended("itself", 0.0)
+    try:
+        by = await end(pidfd)
     finally:
         os.close(pidfd)
+    if by is None:
+        return None
+    seconds = time.monotonic() - started
+    try:
+        await _write_down(host, vm, killed=by == "kill")
+    except QemuCliError as error:
+        host.warn(f"{vm.name}: how it ended is not written down: {error}")
+    return Ended(by, seconds)
+
+
+async def _write_down(host: Host, vm: VM, *, killed: bool) -> None:
+    async with change.claimed(host, vm.paths):
+        if process.running(vm.paths.pid_file):
+            return  # somebody has started it again
+        if killed:
+            recorder.note_killed(vm.paths)
+        process.remove_sockets(vm.paths)
+        change.settle(host, vm.paths)
 
 
 async def _ask(host: Host, vm: VM, pidfd: int, timeout_s: float) -> str | None:
     """Ask the guest; returns what worked, or None when time is over."""
-    deadline = time.monotonic() + timeout_s
-    asked: str | None = None
-    press_at = 0.0
-    while (left_s := deadline - time.monotonic()) > 0:
-        try:
-            async with host.sessions.open(vm.monitors) as session:
-                if asked is None and await agent_is_there(session):
-                    asked = await ask_agent(host, vm)
-                    press_at = time.monotonic() + AGENT_PATIENCE_S
-                if time.monotonic() >= press_at:
-                    await _tell(session, "system_powerdown")
-                    asked = asked or "acpi"
-                    press_at = time.monotonic() + PRESS_AGAIN_S
-        except (ConnectionLostError, StateError):
-            # It ends while we ask: the process tells.
-            pass
-        wait_s = min(left_s, max(0.1, press_at - time.monotonic()))
-        if await process.gone(pidfd, wait_s):
-            return asked or "itself"
+    asked: list[str] = []
+    asking = asyncio.create_task(_keep_asking(host, vm, asked))
+    ending = asyncio.create_task(process.gone(pidfd, timeout_s))
+    try:
+        await asyncio.wait(
+            (asking, ending), return_when=asyncio.FIRST_COMPLETED
+        )
+        if not ending.done():
+            asking.result()  # perhaps nobody can ask: another command does
+        if not await ending:
+            return None
+    finally:
+        for task in (asking, ending):
+            task.cancel()
+        await asyncio.wait((asking, ending))
+    return asked[-1] if asked else "itself"
+
+
+async def _keep_asking(host: Host, vm: VM, asked: list[str]) -> None:
+    """Ask until the guest has heard it.
+
+    The agent is asked as soon as it is there.  Until then, and when it
+    does not help, the power button is pressed: a guest that boots has to
+    be asked again.
+
+    :param asked: gets each way as it is tried
+    """
+    agent_is_due = True
+    with suppress(ConnectionLostError, StateError):  # it ends while we ask
+        async with AsyncExitStack() as stack:
+            news = await _listen(host, vm, stack)
+            while True:
+                by = None
+                async with host.sessions.open(vm.monitors) as session:
+                    if agent_is_due and await agent_is_there(session):
+                        agent_is_due = False
+                        by = await ask_agent(host, vm)
+                    if by is None:
+                        await _tell(session, "system_powerdown")
+                asked.append(by or "acpi")
+                event = await _next(
+                    news, AGENT_PATIENCE_S if by else PRESS_AGAIN_S
+                )
+                if event and event.name == "SHUTDOWN":
+                    return
+                agent_is_due |= event is not None
+
+
+async def _listen(
+    host: Host, vm: VM, stack: AsyncExitStack
+) -> Listener | None:
+    try:
+        session = await stack.enter_async_context(
+            host.sessions.open(vm.monitors, role="follower")
+        )
+    except BusyError:
+        return None  # all followers are held; it works without
+    return await stack.enter_async_context(
+        session.listen("VSERPORT_CHANGE", "SHUTDOWN")
+    )
+
+
+async def _next(news: Listener | None, patience_s: float) -> Event | None:
+    """Wait until the agent comes up or the guest has shut down.
+
+    :return: None when neither happened
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(patience_s):
+            if news is None:
+                await asyncio.Event().wait()
+                return None
+            while True:
+                event = await news.get()
+                if event.name == "SHUTDOWN" or event.data.get("open"):
+                    return event
     return None
 
 
@@ -197,9 +296,9 @@ async def ask_agent(host: Host, vm: VM, mode: str = "powerdown") -> str | None:
     return "agent"
 
 
-async def _end(host: Host, vm: VM, pidfd: int) -> str:
+async def _end(host: Host, vm: VM, pidfd: int) -> str | None:
     """End QEMU: tell it, and if it does not listen, kill it."""
-    with suppress(QemuCliError):
+    with suppress(QemuCliError, TimeoutError):
         async with (
             asyncio.timeout(QUIT_TIMEOUT_S),
             host.sessions.open(vm.monitors) as session,
@@ -207,10 +306,13 @@ async def _end(host: Host, vm: VM, pidfd: int) -> str:
             await _tell(session, "quit")
         if await process.gone(pidfd, QUIT_TIMEOUT_S):
             return "quit"
-    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    await process.gone(pidfd, QUIT_TIMEOUT_S)
-    recorder.note_killed(vm.paths)
-    return "kill"
+    return await _kill(pidfd)
+
+
+async def _kill(pidfd: int) -> str | None:
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    return "kill" if await process.gone(pidfd, QUIT_TIMEOUT_S) else None
 
 
 async def _tell(session: Session, command: str) -> None:
