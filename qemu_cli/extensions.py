@@ -9,8 +9,11 @@ import importlib.metadata
 import re
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import qemu_cli
+from qemu_cli import __version__
 from qemu_cli.errors import PluginError, UsageError
 from qemu_cli.suggest import did_you_mean
 
@@ -26,7 +29,13 @@ HOOKS = "qemu_cli.hooks"
 @functools.cache
 def _our_entry_points() -> list[EntryPoint]:
     """Reads one file, however many distributions are installed."""
-    return list(importlib.metadata.distribution(DISTRIBUTION).entry_points)
+    package = Path(qemu_cli.__file__).parent
+    metadata = package.with_name(f"qemu_cli-{__version__}.dist-info")
+    if metadata.is_dir():
+        distribution = importlib.metadata.Distribution.at(metadata)
+    else:  # an editable installation: look through them all
+        distribution = importlib.metadata.distribution(DISTRIBUTION)
+    return list(distribution.entry_points)
 
 
 def own(group: str) -> dict[str, EntryPoint]:
