@@ -31,6 +31,7 @@ def _our_entry_points() -> list[EntryPoint]:
     """Reads one file, however many distributions are installed."""
     package = Path(qemu_cli.__file__).parent
     metadata = package.with_name(f"qemu_cli-{__version__}.dist-info")
+    distribution: importlib.metadata.Distribution
     if metadata.is_dir():
         distribution = importlib.metadata.Distribution.at(metadata)
     else:  # an editable installation: look through them all
