@@ -17,6 +17,7 @@ A place (``slot``) is where the device sits on the guest's side:
 ========================  ==============================================
 """
 
+import datetime
 import difflib
 import re
 import tomllib
@@ -28,6 +29,7 @@ import msgspec
 from qemu_cli.errors import DefinitionError
 
 FORMAT = 1
+_TIMES = (datetime.datetime, datetime.date, datetime.time)
 
 Id = Annotated[
     str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9._-]*$", max_length=31)
@@ -38,6 +40,10 @@ Uuid = Annotated[
     str, msgspec.Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 ]
 Count = Annotated[int, msgspec.Meta(ge=1, le=4096)]
+
+#: What the user network stack can listen on: numeric, and version 4.
+HostAddress = Annotated[str, msgspec.Meta(pattern=r"^\d{1,3}(\.\d{1,3}){3}$")]
+Bridge = Annotated[str, msgspec.Meta(pattern=r"^[^\s,/:]{1,15}$")]
 
 DiskBus = Literal["virtio", "scsi", "sata", "nvme", "usb"]
 Cache = Literal["writeback", "none", "writethrough", "directsync", "unsafe"]
@@ -64,7 +70,7 @@ class Machine(Part, frozen=True, kw_only=True):
     cpus: Count
     max_cpus: Count
     memory_mib: Annotated[int, msgspec.Meta(ge=1, le=1 << 30)]
-    max_memory_mib: Annotated[int, msgspec.Meta(ge=1, le=1 << 30)] = 0
+    max_memory_mib: Annotated[int, msgspec.Meta(ge=0, le=1 << 30)] = 0
     memory_slots: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
     root_ports: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
 
@@ -111,7 +117,7 @@ class Forward(Part, frozen=True, kw_only=True):
 
     host_port: Port
     guest_port: Port
-    host_address: str = "127.0.0.1"
+    host_address: HostAddress = "127.0.0.1"
     protocol: Literal["tcp", "udp"] = "tcp"
 
 
@@ -122,14 +128,14 @@ class Nic(Part, frozen=True, kw_only=True):
     slot: str
     mac: Mac
     backend: Literal["user", "bridge"] = "user"
-    bridge: str | None = None
+    bridge: Bridge | None = None
     forwards: tuple[Forward, ...] = ()
 
 
 class Definition(Part, frozen=True, kw_only=True):
     """One VM, as it is started."""
 
-    format: int = msgspec.field(default=FORMAT)
+    format: Annotated[int, msgspec.Meta(ge=1)] = FORMAT
     uuid: Uuid
     created: str
     profile: str
@@ -210,7 +216,8 @@ def render(definition: Definition) -> str:
     """Write a definition as TOML, in the order of its fields."""
     import tomlkit
 
-    plain = msgspec.to_builtins(definition)
+    # TOML has types for times, and a plug-in may use them.
+    plain = msgspec.to_builtins(definition, builtin_types=_TIMES)
     plain["format"] = FORMAT
     document = tomlkit.document()
     document.add(tomlkit.comment("A virtual machine of qemu(1)."))
