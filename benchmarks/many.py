@@ -8,27 +8,29 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmarks.measure import QEMU_CLI, Limit, median_cost, run
+from benchmarks.measure import QEMU_CLI, Cost, Limit, median_cost, run
 
 VMS = 100
-ROUNDS = 9
+ROUNDS = 15
+LIST = [QEMU_CLI, "list"]
 
 
 def limits(work: Path) -> Iterator[Limit]:
     """:param work: an empty directory, its path short enough for sockets"""
-    home = {"QEMU_CLI_HOME": str(work / "home")}
-    listing = partial(run, [QEMU_CLI, "list"], home)
+    single = {"QEMU_CLI_HOME": str(work / "1")}
+    full = {"QEMU_CLI_HOME": str(work / "100")}
     try:
-        start(home, "first")
-        (one,) = median_cost(ROUNDS, listing)
-        start(home, *(f"vm{n}" for n in range(1, VMS)))
-        pids = running(home)
-        (many,) = median_cost(ROUNDS, listing)
-        for pid in pids[:2]:
-            os.kill(pid, signal.SIGSTOP)
-        (stopped,) = median_cost(ROUNDS, listing)
+        start(single, 1)
+        start(full, VMS)
+        one, many, stopped = median_cost(
+            ROUNDS,
+            partial(run, LIST, single),
+            partial(run, LIST, full),
+            partial(list_with_stopped, full, running(full)[:2]),
+        )
     finally:
-        run([QEMU_CLI, "kill", "--all"], home)
+        for home in (single, full):
+            run([QEMU_CLI, "kill", "--all"], home)
     cpu_ms = (many.cpu_s - one.cpu_s) * 1000 / (VMS - 1)
     yield Limit(f"list, {VMS} VMs / 1 VM", many.wall_s / one.wall_s, 1.4)
     yield Limit("list, CPU for each further VM", cpu_ms, 0.5, "ms")
@@ -40,13 +42,23 @@ def limits(work: Path) -> Iterator[Limit]:
     )
 
 
-def start(home: dict[str, str], *names: str) -> None:
+def list_with_stopped(home: dict[str, str], pids: list[int]) -> Cost:
+    """List while some of the processes are under SIGSTOP."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        return run(LIST, home)
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def start(home: dict[str, str], count: int) -> None:
     """Start VMs that stand still before their first instruction."""
+    names = [f"vm{number}" for number in range(count)]
+    options = ("--accel", "tcg", "--memory", "64M")
     for name in names:
-        run(
-            [QEMU_CLI, "create", name, "--accel", "tcg", "--memory", "64M"],
-            home,
-        )
+        run([QEMU_CLI, "create", name, *options], home)
     run([QEMU_CLI, "start", "--paused", *names], home)
 
 
