@@ -30,7 +30,12 @@ def describe(
         ),
         "forwards": Named(
             [
-                {"host_port": f.host_port, "guest_port": f.guest_port}
+                {
+                    "host_address": f.host_address,
+                    "host_port": f.host_port,
+                    "guest_port": f.guest_port,
+                    "protocol": f.protocol,
+                }
                 for f in definition.forwards
             ],
             " ".join(

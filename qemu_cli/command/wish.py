@@ -1,6 +1,7 @@
 """The options that describe a new VM, for all commands that make one."""
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ _DISK_KEYS = ("bus", "format", "cache", "readonly", "size")
 _DISPLAYS = ("none", "vnc", "gtk", "sdl", "spice-app", "curses")
 _CACHES = ("writeback", "none", "writethrough", "directsync", "unsafe")
 _BUSES = ("virtio", "scsi", "sata", "nvme", "usb")
+_FORMATS = ("qcow2", "raw", "vmdk", "vdi", "vhdx", "vpc", "qed")
 
 
 def add_wish_options(parser: argparse.ArgumentParser) -> None:
@@ -168,27 +170,44 @@ def wish_of(args: argparse.Namespace, config: "Config") -> "Wish":
 def parse_disk(text: str, mode: "Mode" = "overlay") -> "DiskWish":
     """Parse ``SIZE|FILE[,KEY=VALUE…]``.
 
-    What is neither the name of a file nor has a slash in it is a size.
+    What can be a size is one: the file ``10G`` is typed ``./10G``.  A
+    comma in a file's name is doubled, as for QEMU.
 
     :raise UsageError: an unknown key or value, or a bad size
     """
     from qemu_cli.instance.wish import DiskWish
 
-    what, *pairs = text.split(",")
+    words = re.split(r"(?<!,),(?!,)", text)
+    what, *pairs = (word.replace(",,", ",") for word in words)
     keys = dict(_pair(text, pair) for pair in pairs)
-    size_bytes = parse_size(keys["size"]) if "size" in keys else None
-    source: Path | None = Path(what)
-    if "/" not in what and not Path(what).exists():
-        source, size_bytes = None, parse_size(what)
+    size_bytes, source = _size_or_file(text, what)
+    if "size" in keys:
+        if source is None:
+            raise UsageError(f"--disk {text}: that is two sizes")
+        size_bytes = parse_size(keys["size"])
     return DiskWish(
         size_bytes=size_bytes,
         source=source,
         mode=mode,
         bus=_choice(keys, "bus", _BUSES),
-        format=keys.get("format"),
+        format=_choice(keys, "format", _FORMATS),
         cache=_choice(keys, "cache", _CACHES) or "writeback",
         read_only=_choice(keys, "readonly", ("on", "off")) == "on",
     )
+
+
+def _size_or_file(text: str, what: str) -> tuple[int | None, Path | None]:
+    if "/" in what:
+        return None, Path(what)
+    try:
+        return parse_size(what), None
+    except UsageError as error:
+        if not Path(what).exists():
+            raise UsageError(
+                f"--disk {text}: '{what}' is neither a size nor a file",
+                hint=error.hint,
+            ) from None
+    return None, Path(what)
 
 
 def _pair(text: str, pair: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 from qemu_cli.command import ShowOne
 from qemu_cli.command.made import describe
 from qemu_cli.command.wish import add_wish_options, wish_of
+from qemu_cli.errors import QemuCliError
 
 
 class Create(ShowOne):
@@ -63,7 +64,11 @@ class Create(ShowOne):
             made = await create.create(host, wish)
             if parsed_args.start:
                 vm = resolve(host.paths, wish.name, probe=host.probe)
-                await start.start(host, vm)
+                try:
+                    await start.start(host, vm)
+                except QemuCliError:
+                    host.say(f"{wish.name}: created, but not started")
+                    raise
             return made
 
         made = loop.run(work())

@@ -204,7 +204,7 @@ def _firmware(definition: Definition, paths: InstancePaths) -> list[str]:
         return []
     code = blockdev(
         "code",
-        Path(firmware.code),
+        paths.directory / firmware.code,
         firmware.code_format,
         cache="writeback",
         read_only=True,

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
@@ -18,6 +19,7 @@ from qemu_cli.paths import InstancePaths
 from qemu_cli.profiles.base import Profile
 from qemu_cli.steps import AnyStep, MakeDirectory, Plan, Tool, WriteFile
 from qemu_cli.storage import images, qemu_img
+from qemu_cli.units import format_size
 
 _MEMORY_SLOTS = 8
 _MEMORY_ROOM_MIB = 16 * 1024
@@ -39,7 +41,6 @@ class Facts:
     cpus: int
     max_cpus: int
     firmware: Firmware | None = None
-    swtpm_setup: str | None = None
     hint: str | None = None
 
 
@@ -194,18 +195,21 @@ def _disks(
     for number, (disk, info) in enumerate(
         zip(wish.disks, facts.images, strict=True)
     ):
-        image_format = "qcow2"
-        if info is None or disk.source is None:
-            image_format = disk.format or "qcow2"
-        elif disk.mode != "overlay":
-            image_format = info.format
+        image_format = _image_format(disk, info)
         file = f"disk{number}.{image_format}"
-        if disk.mode == "in-place" and disk.source is not None:
+        if disk.source and info:
+            _check_disk_size(disk, disk.source, info)
+        if disk.mode == "in-place" and disk.source:
             file = str(disk.source.absolute())
         else:
             target = paths.directory / file
             command = _image_command(facts, disk, info, target, image_format)
             steps.append(Tool(command, creates=str(target)))
+            if disk.mode == "copy" and disk.source and disk.size_bytes:
+                grow = qemu_img.resize_argv(
+                    facts.qemu_img, target, image_format, disk.size_bytes
+                )
+                steps.append(Tool(grow))
         fields.append(
             {
                 "id": f"disk{number}",
@@ -217,6 +221,39 @@ def _disks(
             }
         )
     return fields, steps
+
+
+def _image_format(disk: DiskWish, info: images.ImageInfo | None) -> str:
+    """The format of the image that the guest will write to."""
+    if info is None or disk.source is None:
+        return disk.format or "qcow2"
+    if disk.mode == "overlay":
+        return "qcow2"
+    known = get_args(model.ImageFormat)
+    if info.format not in known:
+        raise UsageError(
+            f"a disk can't be an image of format {info.format}, as "
+            f"{disk.source} is; it can be {', '.join(known)}",
+            hint="without --copy and --in-place it is an overlay on it",
+        )
+    return info.format
+
+
+def _check_disk_size(
+    disk: DiskWish, source: Path, info: images.ImageInfo
+) -> None:
+    if not disk.size_bytes:
+        return
+    if disk.mode == "in-place":
+        raise UsageError(
+            f"{source} is used in place, so it keeps its size",
+            hint="'qemu-img resize' changes it",
+        )
+    if disk.size_bytes < info.virtual_size_bytes:
+        raise UsageError(
+            f"a disk of {format_size(disk.size_bytes)} would cut off what is "
+            f"in {source}: that has {format_size(info.virtual_size_bytes)}"
+        )
 
 
 def _image_command(

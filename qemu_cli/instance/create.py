@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from qemu_cli import settings
-from qemu_cli.errors import QemuCliError, StateError, UsageError
+from qemu_cli.errors import NotFoundError, StateError, UsageError
 from qemu_cli.extensions import pick
-from qemu_cli.instance import accel, binary, firmware, history, model, needs
+from qemu_cli.instance import accel, binary, firmware, history, needs
 from qemu_cli.instance import ports as host_ports
-from qemu_cli.instance import vm as vms
 from qemu_cli.instance.blueprint import Facts, plan
 from qemu_cli.instance.change import claimed, run
 from qemu_cli.instance.host import Host, vm_facts
@@ -44,6 +45,7 @@ async def create(host: Host, wish: Wish, *, dry_run: bool = False) -> Created:
     _check_room(host, paths)
     facts = await gather(host, wish)
     definition, made = plan(paths, wish, facts)
+    _check_text(definition)
     problems = host.hooks.check_definition(vm_facts(paths, definition))
     if problems:
         raise UsageError("; ".join(problems))
@@ -67,6 +69,18 @@ def _check_room(host: Host, paths: InstancePaths) -> None:
         )
 
 
+def _check_text(definition: Definition) -> None:
+    """Refuse what no TOML file can hold."""
+    try:
+        msgspec.json.encode(definition)
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{str(error.object)!r} is not UTF-8 text, and can't be written "
+            "into a definition",
+            hint="give the file another name, or a link to it",
+        ) from None
+
+
 async def gather(host: Host, wish: Wish) -> Facts:
     """Ask the host what a wish comes to; changes nothing."""
     config = host.config
@@ -87,13 +101,8 @@ async def gather(host: Host, wish: Wish) -> Facts:
     room = machine.cpus_max if machine.hotpluggable_cpus else cpus
     most = min(room, max(cpus, _CPUS_ROOM))
     image_tool = tools.find("qemu-img", config)
-    kind = wish.firmware or (
-        "uefi" if wish.secure_boot else profile.firmwares[0]
-    )
-    if wish.kernel and not wish.firmware and not wish.secure_boot:
-        kind = "bios"  # QEMU loads the kernel itself
-    if kind not in profile.firmwares:
-        raise UsageError(f"profile {profile.name} has no {kind} firmware")
+    if wish.tpm:
+        tools.find("swtpm", config)  # not at the first start
     _check_files(wish)
     return Facts(
         arch=arch,
@@ -107,12 +116,7 @@ async def gather(host: Host, wish: Wish) -> Facts:
         memory_mib=memory_bytes // _MIB,
         cpus=cpus,
         max_cpus=most,
-        firmware=firmware.find(
-            arch, machine.name, secure_boot=wish.secure_boot
-        )
-        if kind == "uefi"
-        else None,
-        swtpm_setup=tools.find("swtpm", config) if wish.tpm else None,
+        firmware=_firmware(wish, profile, arch, machine.name),
         hint=decided.hint,
     )
 
@@ -130,6 +134,24 @@ def _profile(wish: Wish, arch: str, default: str) -> Profile:
             hint=f"it is for {', '.join(sorted(profile.arches))}",
         )
     return profile
+
+
+def _firmware(
+    wish: Wish, profile: Profile, arch: str, machine: str
+) -> firmware.Firmware | None:
+    """Find the files of UEFI; None: a BIOS is wanted, or nothing at all."""
+    kind = wish.firmware or profile.firmwares[0]
+    if wish.kernel and not wish.firmware:
+        kind = "bios"  # QEMU loads the kernel itself
+    if wish.secure_boot:
+        if wish.firmware == "bios":
+            raise UsageError("--secure-boot needs UEFI, not --firmware bios")
+        kind = "uefi"
+    if kind not in profile.firmwares:
+        raise UsageError(f"profile {profile.name} has no {kind} firmware")
+    if kind == "bios":
+        return None
+    return firmware.find(arch, machine, secure_boot=wish.secure_boot)
 
 
 def _check_size(memory_bytes: int, cpus: int, cpu_max: int) -> None:
@@ -152,10 +174,14 @@ def _check_files(wish: Wish) -> None:
 
 def _check_readable(path: Path) -> None:
     try:
-        with path.open("rb"):
-            pass
+        if not path.is_fifo():  # that would wait for its writer
+            path.open("rb").close()
+            return
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no file {path}") from None
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}") from error
+    raise UsageError(f"{path} is a pipe, not a file")
 
 
 async def _probe_images(
@@ -172,8 +198,16 @@ async def _probe_images(
             format=disk.format,
             trusted=wish.trust_image,
         )
+        if info.encrypted:
+            raise UsageError(
+                f"the image {disk.source} is encrypted, and there is no way "
+                "yet to give QEMU its key",
+                hint="'qemu-img convert' makes a copy that is not",
+            )
         if disk.mode == "in-place" and not disk.read_only:
             await _refuse_dependants(host, tool, disk.source)
+        elif disk.mode == "overlay":
+            _refuse_writers(host, disk.source)
         found.append(info)
     return tuple(found)
 
@@ -188,9 +222,23 @@ async def _refuse_dependants(host: Host, tool: str, file: Path) -> None:
         )
 
 
+def _refuse_writers(host: Host, file: Path) -> None:
+    """What others write to is nothing to build on."""
+    if users := needs.writers(host, file):
+        who = ", ".join(f"'{name}'" for name in users)
+        raise StateError(
+            f"{file} is a disk of {who}, whose guest writes to it",
+            hint=f"'qemu clone {users[0]} NEW' makes a VM like it, --copy one "
+            "with a copy of the disk",
+        )
+
+
 def _ports(host: Host, wish: Wish) -> tuple[int, ...]:
     """Give each forward its host port, for ever."""
+    if not wish.forwards:
+        return ()
     taken = taken_ports(host)
+    typed = {forward.host_port for forward in wish.forwards}
     chosen: list[int] = []
     for forward in wish.forwards:
         port = forward.host_port
@@ -202,7 +250,7 @@ def _ports(host: Host, wish: Wish) -> tuple[int, ...]:
         if not port:
             port = host_ports.choose(
                 forward.host_address,
-                {*taken, *chosen},
+                {*taken, *typed, *chosen},
                 udp=forward.protocol == "udp",
             )
         chosen.append(port)
@@ -211,11 +259,8 @@ def _ports(host: Host, wish: Wish) -> tuple[int, ...]:
 
 def taken_ports(host: Host) -> dict[int, str]:
     """The host ports that instances forward, and whose they are."""
-    taken: dict[int, str] = {}
-    for name in vms.names(host.paths):
-        try:
-            definition = model.load(host.paths.instance(name).definition)
-        except QemuCliError:
-            continue
-        taken |= {f.host_port: name for f in definition.forwards}
-    return taken
+    return {
+        forward.host_port: paths.name
+        for paths, definition in needs.definitions(host)
+        for forward in definition.forwards
+    }

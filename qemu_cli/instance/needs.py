@@ -71,6 +71,28 @@ def _is_qcow2(file: Path) -> bool:
         return False
 
 
+def definitions(host: Host) -> Iterator[tuple[InstancePaths, Definition]]:
+    """All instances whose definition can be read."""
+    for name in vms.names(host.paths):
+        paths = host.paths.instance(name)
+        try:
+            yield paths, model.load(paths.definition)
+        except QemuCliError:
+            continue  # it can't be started either
+
+
+def writers(host: Host, file: Path) -> list[str]:
+    """Name the instances whose guests write to a file."""
+    wanted = dependants.identity(file)
+    return [
+        paths.name
+        for paths, definition in definitions(host)
+        for disk in definition.disks
+        if not disk.read_only
+        and dependants.identity(paths.directory / disk.file) == wanted
+    ]
+
+
 async def everyone(host: Host, qemu_img: str) -> dict[str, list[Path]]:
     """All files that each instance needs, by its name."""
     found: dict[str, list[Path]] = {}

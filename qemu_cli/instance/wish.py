@@ -1,5 +1,6 @@
 """What the user asked for when creating an instance."""
 
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -87,22 +88,32 @@ def parse_forward(text: str, address: str = "127.0.0.1") -> ForwardWish:
         raise _bad_forward(text)
     *front, guest = words
     host = front.pop() if front else "0"
-    try:
-        numbers = int(guest), int(host or "0")
-    except ValueError:
-        raise _bad_forward(text) from None
-    if not 1 <= numbers[0] <= 65535 or not 0 <= numbers[1] <= 65535:
+    host = host or "0"
+    if not all(port.isascii() and port.isdigit() for port in (guest, host)):
+        raise _bad_forward(text)
+    if not 1 <= int(guest) <= 65535 or int(host) > 65535:
         raise UsageError(f"the forward '{text}': ports are from 1 to 65535")
     return ForwardWish(
-        guest_port=numbers[0],
-        host_port=numbers[1],
-        host_address=front[0] if front else address,
+        guest_port=int(guest),
+        host_port=int(host),
+        host_address=_address(front[0] if front else address),
         protocol="udp" if protocol == "udp" else "tcp",
     )
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError:
+        raise UsageError(
+            f"'{text}' is no address that ports can be forwarded from",
+            hint="QEMU takes IPv4 addresses, such as 127.0.0.1 or 0.0.0.0",
+        ) from None
 
 
 def _bad_forward(text: str) -> UsageError:
     return UsageError(
         f"the forward '{text}' is not understood",
-        hint="it is [HOST:]GUEST, as in 2222:22, or 22 for any free port",
+        hint="it is [[ADDRESS:]HOST:]GUEST[/udp], as in 2222:22, or 22 for "
+        "any free port",
     )
