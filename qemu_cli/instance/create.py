@@ -117,7 +117,9 @@ async def gather(host: Host, wish: Wish) -> Facts:
         cpus=cpus,
         max_cpus=most,
         firmware=_firmware(wish, profile, arch, machine.name),
-        hint=decided.hint,
+        hint=f"the guest will be emulated ({decided.reason}); {decided.hint}"
+        if decided.hint
+        else None,
     )
 
 
