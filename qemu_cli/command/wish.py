@@ -202,7 +202,7 @@ def _size_or_file(text: str, what: str) -> tuple[int | None, Path | None]:
     try:
         return parse_size(what), None
     except UsageError as error:
-        if not Path(what).exists():
+        if not what or not Path(what).exists():
             raise UsageError(
                 f"--disk {text}: '{what}' is neither a size nor a file",
                 hint=error.hint,

@@ -25,6 +25,7 @@ _FIRST_PORT_NUMBER = 0x08
 _PORTS_PER_NUMBER = 8
 _PORTS_MAX = 64
 _SATA_PORTS = 6
+_USB_DISKS = 8  # ports 1 to 8; keyboard and tablet are on the last two
 
 
 class PciProfile(Profile):
@@ -51,6 +52,8 @@ class PciProfile(Profile):
             raise UsageError("too many disks and NICs: the board has no room")
         if counts.get("sata", 0) > _SATA_PORTS:
             raise UsageError(f"there are only {_SATA_PORTS} SATA ports")
+        if counts.get("usb", 0) > _USB_DISKS:
+            raise UsageError(f"there can be only {_USB_DISKS} USB disks")
         return places
 
     def root_ports(self, slots: Sequence[str]) -> int:
@@ -70,7 +73,10 @@ class PciProfile(Profile):
             devices.append("virtio-scsi-pci,id=scsi0,bus=pcie.0,addr=0x05")
         screen = definition.display != "none"
         if screen or any(place.startswith("usb:") for place in places):
-            devices.append("qemu-xhci,id=usb0,bus=pcie.0,addr=0x06")
+            # By default there are four ports.
+            devices.append(
+                "qemu-xhci,id=usb0,bus=pcie.0,addr=0x06,p2=15,p3=15"
+            )
         for port in range(definition.machine.root_ports):
             number, function = divmod(port, _PORTS_PER_NUMBER)
             # PCI Express devices need no I/O space; without io-reserve=0

@@ -24,7 +24,7 @@ class Q35(PciProfile):
     def display(self) -> list[str]:
         return [
             "virtio-vga,id=screen0,bus=pcie.0,addr=0x01",
-            "usb-tablet,id=tablet0,bus=usb0.0",
+            "usb-tablet,id=tablet0,bus=usb0.0,port=15",
         ]
 
     def tpm(self) -> str:

@@ -23,8 +23,8 @@ class Virt(PciProfile):
     def display(self) -> list[str]:
         return [
             "virtio-gpu-pci,id=screen0,bus=pcie.0,addr=0x01",
-            "usb-kbd,id=keyboard0,bus=usb0.0",
-            "usb-tablet,id=tablet0,bus=usb0.0",
+            "usb-kbd,id=keyboard0,bus=usb0.0,port=14",
+            "usb-tablet,id=tablet0,bus=usb0.0,port=15",
         ]
 
     def tpm(self) -> str:
