@@ -103,6 +103,8 @@ async def details(host: Host, vm: VM) -> Details:
         definition = vm.definition
     except QemuCliError as error:
         problems.append(str(error))
+        if vm.process is None:
+            vm = vm._replace(state="broken", reason=str(error))
     procfs = ProcFS()
     monitors: tuple[SocketUse, ...] = ()
     console = None
