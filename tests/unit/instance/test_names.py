@@ -7,9 +7,7 @@ from hypothesis import strategies as st
 from qemu_cli.errors import UsageError
 from qemu_cli.instance.names import NAME_MAX, RESERVED, check_name
 
-ALPHABET = (
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
-)
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
 
 @given(
