@@ -49,6 +49,7 @@ def build(
         "-nodefaults",
         "-no-user-config",
         *("-machine", _machine(definition, profile, accel)),
+        *profile.options(definition),
         *("-cpu", machine.cpu),
         *("-smp", _smp(definition)),
         *("-m", _memory(definition)),

@@ -41,6 +41,10 @@ class Profile(ABC):
         """Options of ``-machine`` behind the type and the accelerator."""
         return []
 
+    def options(self, definition: Definition) -> list[str]:
+        """Options of QEMU that this board needs, beside ``-machine``."""
+        return []
+
     @abstractmethod
     def slots(self, buses: Sequence[str]) -> list[str]:
         """Give each device its place, in this order, for ever.

@@ -24,7 +24,7 @@ trap 'rm -rf "$work"' EXIT
 kernel=$work/kernel user=$work/user initrd=$work/initrd
 
 # The modules to load, and what they depend on, in this order.
-modules="virtio_pci virtio_blk virtio_scsi sd_mod sr_mod virtio_net
+modules="virtio_pci virtio_mmio virtio_blk virtio_scsi sd_mod sr_mod virtio_net
     virtio_console virtio_balloon virtio_rng virtio_mem pvpanic_mmio
     pvpanic_pci button evdev ata_piix ahci isofs vfat nls_ascii nls_cp437
     qemu_fw_cfg shpchp nvme e1000 9pnet_virtio 9p"
