@@ -77,7 +77,11 @@ async def load(host: Host, vm: VM, file: Path) -> None:
     """
     said = vm.paths.qemu_log.stat().st_size
     try:
-        async with host.sessions.open(vm.monitors) as session:
+        # One exchange: a QEMU that ends is one that closes the connection.
+        async with (
+            host.sessions.open(vm.monitors) as session,
+            session.exchange(),
+        ):
             async with _uri(host, vm, session, file, os.O_RDONLY) as uri:
                 await session.execute("migrate-incoming", {"uri": uri})
             while True:
