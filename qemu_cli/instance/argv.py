@@ -87,19 +87,28 @@ def build(
     return tuple(argv)
 
 
-def script(argv: Sequence[str]) -> str:
-    """Return ``command.sh``: the same argv, an option a line."""
+def script(argv: Sequence[str], helpers: Sequence[Sequence[str]] = ()) -> str:
+    """Return ``command.sh``: what starts the VM without this program.
+
+    :param helpers: commands to run first
+    """
+    return (
+        "#!/bin/sh\n"
+        "# Starts this VM without qemu(1).  Written at each start.\n"
+        + "".join(f"{pasteable(helper)} || exit\n" for helper in helpers)
+        + f"exec {pasteable(argv)}\n"
+    )
+
+
+def pasteable(argv: Sequence[str]) -> str:
+    """Return a command as a shell takes it, an option a line."""
     lines = [shlex.quote(argv[0])]
     for word in argv[1:]:
         if word.startswith("-"):
             lines.append(shlex.quote(word))
         else:
             lines[-1] += f" {shlex.quote(word)}"
-    return (
-        "#!/bin/sh\n"
-        "# Starts this VM without qemu(1).  Written at each start.\n"
-        "exec " + " \\\n  ".join(lines) + "\n"
-    )
+    return " \\\n  ".join(lines)
 
 
 def escape(value: str) -> str:

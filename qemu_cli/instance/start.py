@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from qemu_cli.errors import NotFoundError, StateError
+from qemu_cli.errors import NotFoundError, RefusedError, StateError
 from qemu_cli.extensions import pick
 from qemu_cli.instance import (
     argv,
@@ -65,8 +65,17 @@ async def start(
             if discard_saved:
                 saved.discard(paths)
             rotation.at_start(host, paths)
-            await run(host, paths, plan)
-        started = resolve(host.paths, paths.name, probe=host.probe)
+            try:
+                await run(host, paths, plan)
+            except RefusedError:
+                host.say(f"{paths.name}: the command was\n{_command(plan)}")
+                raise
+            started = resolve(host.paths, paths.name, probe=host.probe)
+            if not started.alive:
+                raise RefusedError(
+                    f"QEMU of '{paths.name}' came up, and has ended already:"
+                    f" {started.reason or started.state}"
+                )
         pid = pid_of(started)
         history.note(
             paths, "start", command=host.who, pid=pid, resumed=resumed
@@ -104,11 +113,11 @@ async def plan_start(
     )
     if kept:
         await saved.check(host, paths, kept, words)
-    script = argv.script(
-        argv.build(
-            definition, profile, paths, binary=qemu, by_hand=True, extra=extra
-        )
+    by_hand = argv.build(
+        definition, profile, paths, binary=qemu, by_hand=True, extra=extra
     )
+    beside = InstancePaths(paths.directory, paths.directory)
+    script = argv.script(by_hand, _helpers(host, beside, definition))
     steps: list[AnyStep] = [
         MakeDirectory(str(paths.runtime.parent)),
         MakeDirectory(str(paths.runtime)),
@@ -116,12 +125,10 @@ async def plan_start(
     if _text(paths.command) != script:
         steps.append(
             WriteFile(
-                str(paths.command), script, _text(paths.command), mode=0o755
+                str(paths.command), script, _text(paths.command), mode=0o700
             )
         )
-    helpers: tuple[tuple[str, ...], ...] = ()
-    if definition.tpm:
-        helpers = (_swtpm(tools.find("swtpm", host.config), paths),)
+    helpers = _helpers(host, paths, definition)
     steps.append(Spawn(words, str(paths.events), helpers))
     commit = None
     if kept:
@@ -159,18 +166,35 @@ def _check_files(paths: InstancePaths, definition: Definition) -> None:
             )
 
 
-def _swtpm(program: str, paths: InstancePaths) -> tuple[str, ...]:
-    """The TPM's own process; it ends when QEMU does (swtpm(8))."""
-    return (
-        *(program, "socket", "--daemon", "--terminate", "--tpm2"),
+def _helpers(
+    host: Host, paths: InstancePaths, definition: Definition
+) -> tuple[tuple[str, ...], ...]:
+    """Programs that run beside QEMU; they put themselves in background.
+
+    The TPM is a process of its own, which ends when QEMU does (swtpm(8)).
+    """
+    if not definition.tpm:
+        return ()
+    swtpm = (
+        *(tools.find("swtpm", host.config), "socket"),
+        *("--daemon", "--terminate", "--tpm2"),
         *("--tpmstate", f"dir={paths.tpm_state}"),
         *("--ctrl", f"type=unixio,path={paths.tpm_socket}"),
         *("--pid", f"file={paths.tpm_pid_file}"),
     )
+    return (swtpm,)
+
+
+def _command(plan: Plan) -> str:
+    """The command line of QEMU in a plan, for people to read and paste."""
+    for step in plan.steps:
+        if isinstance(step, Spawn):
+            return argv.pasteable(step.argv)
+    return ""
 
 
 def _text(path: Path) -> str | None:
     try:
         return path.read_text()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return None
