@@ -46,9 +46,13 @@ class Paths:
 
     @classmethod
     def from_environment(cls, environ: "os._Environ[str]") -> "Paths":
-        """Read ``QEMU_CLI_HOME``, or the XDG variables, or ``HOME``."""
+        """Read ``QEMU_CLI_HOME``, or the XDG variables, or ``HOME``.
+
+        Links are followed: a running VM is recognized by its paths, and
+        must be found by whatever name one comes.
+        """
         if home := environ.get("QEMU_CLI_HOME"):
-            root = Path(home).absolute()
+            root = Path(os.path.realpath(home))
             return cls(
                 data=root, state=root, cache=root / "cache", config=root
             )
@@ -58,7 +62,7 @@ class Paths:
             value = environ.get(variable, "")
             # The specification: a relative path is to be ignored.
             base = Path(value) if value.startswith("/") else user / default
-            return base / "qemu-cli"
+            return Path(os.path.realpath(base / "qemu-cli"))
 
         return cls(
             data=xdg("XDG_DATA_HOME", ".local/share"),
