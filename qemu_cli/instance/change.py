@@ -147,13 +147,24 @@ async def run(host: Host, paths: InstancePaths, plan: Plan) -> None:
     await runner(host, paths).run(plan)
 
 
-def settle(host: Host, paths: InstancePaths) -> None:
-    """Write down how the last run ended, and tell the plug-ins, once."""
+def settle(
+    host: Host, paths: InstancePaths, *, command: str | None = None
+) -> None:
+    """Write down how the last run ended, and tell the plug-ins, once.
+
+    :param command: what ended it; None: nobody knows, it is seen only now
+    """
     run = history.last_run(paths)
     if run is None or run[1]:
         return
     reason = history.exit_reason(paths)
-    history.note(paths, "exit", command=host.who, reason=reason)
+    history.note(
+        paths,
+        "exit",
+        command=command,
+        at=history.exit_time(paths),
+        reason=reason,
+    )
     facts = known_facts(vm.VM(paths.name, paths, "stopped"))
     if facts:
         host.hooks.after_exit(facts, reason)

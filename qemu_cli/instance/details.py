@@ -255,21 +255,14 @@ def last_exit(vm: VM) -> Exit | None:
     if run is None or vm.alive:
         return None
     if not run[1]:
-        return Exit(history.exit_reason(vm.paths), _ended(vm.paths))
+        reason = history.exit_reason(vm.paths)
+        return Exit(reason, history.exit_time(vm.paths))
     last = [
         entry
         for entry in history.entries(vm.paths.history)
         if entry["action"] == "exit"
     ][-1]
     return Exit(str(last.get("reason", "")), float(last.get("time", 0.0)))
-
-
-def _ended(paths: InstancePaths) -> float:
-    """When a run that nobody watched has ended, as near as it is known."""
-    for path in (paths.events_out, paths.pid_file):
-        if path.exists():
-            return path.stat().st_mtime
-    return 0.0
 
 
 def _change(paths: InstancePaths, problems: list[str]) -> str | None:

@@ -81,7 +81,7 @@ async def outcome(host: Host, paths: InstancePaths) -> str:
         if now.reason == "saved":
             return now.reason
         process.remove_sockets(paths)
-        change.settle(host, paths)
+        change.settle(host, paths, command=host.who)
     if reason not in _ORDERLY:
         raise QemuCliError(
             f"the guest of '{paths.name}' did not shut down: {reason}",

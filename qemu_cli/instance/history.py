@@ -19,19 +19,26 @@ from qemu_cli.paths import InstancePaths
 
 
 def note(
-    paths: InstancePaths, action: str, *, command: str, **details: object
+    paths: InstancePaths,
+    action: str,
+    *,
+    command: str | None,
+    at: float | None = None,
+    **details: object,
 ) -> None:
     """Append an entry.
 
     :param action: a word such as ``create``, ``start``, ``exit``
-    :param command: the command as it was typed
+    :param command: the command as it was typed; None: it was none of ours,
+        and no user is noted either
+    :param at: when it was, in seconds since 1970; None: now
     :param details: what else is worth knowing; JSON; ``error`` says why
         it failed
     """
     entry = {
-        "time": time.time(),
+        "time": time.time() if at is None else at,
         "action": action,
-        "user": _user(),
+        "user": None if command is None else _user(),
         "command": command,
         **details,
     }
@@ -99,6 +106,18 @@ def exit_reason(paths: InstancePaths) -> str:
     if paths.pid_file.exists():
         return "crashed"
     return recorder.last_cause(paths.events_out) or "exited"
+
+
+def exit_time(paths: InstancePaths) -> float:
+    """When the last run ended, in seconds since 1970.
+
+    QEMU's last event is the end of an orderly one.  When a crash was,
+    nobody knows: it is now that it is seen.
+    """
+    if not paths.pid_file.exists():
+        with contextlib.suppress(OSError):
+            return paths.events_out.stat().st_mtime
+    return time.time()
 
 
 def _user() -> str:

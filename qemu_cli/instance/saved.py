@@ -98,7 +98,7 @@ async def save(host: Host, vm: VM) -> Result:
         size_bytes = paths.saved_ram.stat().st_size
         history.note(paths, "save", command=host.who, size_bytes=size_bytes)
         process.remove_sockets(paths)
-        change.settle(host, paths)
+        change.settle(host, paths, command=host.who)
     return Result(size_bytes, time.monotonic() - started)
 
 

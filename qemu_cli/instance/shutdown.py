@@ -191,7 +191,7 @@ async def _write_down(host: Host, vm: VM, *, killed: bool) -> None:
         if killed:
             recorder.note_killed(vm.paths)
         process.remove_sockets(vm.paths)
-        change.settle(host, vm.paths)
+        change.settle(host, vm.paths, command=host.who)
 
 
 async def _ask(host: Host, vm: VM, pidfd: int, timeout_s: float) -> str | None:

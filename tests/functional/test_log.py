@@ -116,6 +116,11 @@ def test_a_crash_that_nobody_has_noted_yet(web: QemuHome) -> None:
     assert newest["user"] is None
     history = web.paths.instance("web").history
     assert '"exit"' not in history.read_text()  # looking writes nothing
+    assert web("start", "web").rc == 0
+    noted = log(web)[1]
+    assert (noted["action"], noted["outcome"]) == ("exit", "crashed")
+    assert noted["command"] is None  # 'qemu start' saw it, it was not it
+    assert web("kill", "web").rc == 0
 
 
 def test_following_the_history(web: QemuHome) -> None:
@@ -203,6 +208,12 @@ def test_what_qemu_said(web: QemuHome) -> None:
     while not (said := web("log", "web", "--qemu").out):
         assert time.monotonic() < end
     assert f"terminating on signal 15 from pid {os.getpid()}" in said
+    ended = web.paths.instance("web").events_out.stat().st_mtime
+    time.sleep(1)
+    assert web("start", "web").rc == 0
+    ending = log(web)[1]
+    assert ending["outcome"] == "host-signal"
+    assert ending["time"] < ended + 1  # when it was, not when it was seen
 
 
 def test_bad_input(web: QemuHome) -> None:
