@@ -161,6 +161,7 @@ class Lister(Display):
             for name, backwards in reversed(keys):
                 index = names.index(name)
                 rows.sort(key=_order_by(index), reverse=backwards)
+                rows.sort(key=_is_nothing(index))  # last, either way round
         shown = self.chosen(args, names)
         places = [names.index(name) for name in shown]
         formatter.emit_list(
@@ -175,8 +176,12 @@ def _order_by(index: int) -> Callable[[Sequence[Any]], tuple[int, Any]]:
     return lambda row: _order(row[index])
 
 
+def _is_nothing(index: int) -> Callable[[Sequence[Any]], bool]:
+    return lambda row: plain(row[index]) is None
+
+
 def _order(value: Any) -> tuple[int, Any]:
-    """Numbers before words before nothing."""
+    """Numbers before words."""
     value = plain(value)
     if value is None:
         return 2, 0

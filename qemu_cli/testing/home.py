@@ -38,7 +38,7 @@ class QemuHome:
     """
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
+        self.directory = directory.resolve()
         self.environment = {**os.environ, "QEMU_CLI_HOME": str(directory)}
         self.paths = Paths.from_environment(self.environment)  # type: ignore[arg-type]
         self.executable = Path(sysconfig.get_path("scripts"), "qemu")
