@@ -1,6 +1,9 @@
 """qemu doctor."""
 
 import argparse
+import shutil
+import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 from qemu_cli.command import Lister
@@ -52,12 +55,20 @@ class Doctor(Lister):
     def _tell(self, checks: "list[Check]") -> None:
         """Lines, not a table: of what is wrong, nothing is cut off."""
         left = max(len(check.check) for check in checks)
+        wrapper = textwrap.TextWrapper(
+            width=shutil.get_terminal_size().columns
+            if self.app.stdout.isatty()
+            else sys.maxsize,
+            subsequent_indent=" " * (4 + 2 + left + 2),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
         for check in checks:
             line = f"{check.status:4}  {check.check:{left}}  {check.detail}"
-            self.app.stdout.write(f"{printable(line)}\n")
+            self.app.stdout.write(wrapper.fill(printable(line)) + "\n")
             if check.fix:
-                fix = printable(f"fix: {check.fix}")
-                self.app.stdout.write(f"{'':4}  {'':{left}}  {fix}\n")
+                fix = f"{wrapper.subsequent_indent}fix: {check.fix}"
+                self.app.stdout.write(wrapper.fill(printable(fix)) + "\n")
 
     def take_action(self, parsed_args: argparse.Namespace) -> "Table":
         from qemu_cli.instance.doctor import Check
