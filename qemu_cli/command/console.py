@@ -46,6 +46,7 @@ async def _attach(
     app: "QemuApp", vm: "VM", replay_lines: int, silence_s: float
 ) -> None:
     keys, screen = sys.stdin.fileno(), sys.stdout.fileno()
+    await logs.bound(app.host, vm)
     async with console.connected(app.host, vm) as sock:
         if not app.stdin.isatty():
             why = await console.pump(

@@ -4,9 +4,9 @@ There is no daemon that watches.  A log is looked at when its VM is
 started, and whenever a command changes the VM or reads the log.
 """
 
-import contextlib
-import os
+import fcntl
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from qemu_cli import settings
@@ -34,15 +34,19 @@ def while_running(host: Host, paths: InstancePaths) -> None:
     the guest writes in between is lost.  When there is no room for the
     copy, it is emptied all the same: the disk is about to be full.
     """
+    limit_bytes = host.config[settings.LOG_SERIAL_MAX]
     log = paths.serial_log
-    if _size(log) <= host.config[settings.LOG_SERIAL_MAX]:
+    if _size(log) <= limit_bytes:
         return
-    with contextlib.suppress(OSError):
+    with suppress(OSError), log.open("rb+") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)  # or two would do it
+        if _size(log) <= limit_bytes:
+            return
         try:
             shutil.copyfile(log, aside(log))
         except OSError:
             aside(log).unlink(missing_ok=True)
-        os.truncate(log, 0)
+        stream.truncate(0)
 
 
 def _size(log: Path) -> int:
