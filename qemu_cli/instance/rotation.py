@@ -4,7 +4,7 @@ There is no daemon that watches.  A log is looked at when its VM is
 started, and whenever a command changes the VM or reads the log.
 """
 
-import fcntl
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -31,22 +31,19 @@ def while_running(host: Host, paths: InstancePaths) -> None:
     """Put the serial log aside when it is over its limit.
 
     QEMU has it open, for appending: it is copied and emptied, and what
-    the guest writes in between is lost.  When there is no room for the
+    the guest writes in between is lost.  The caller holds the instance's
+    lock, or two would do it at once.  When there is no room for the
     copy, it is emptied all the same: the disk is about to be full.
     """
-    limit_bytes = host.config[settings.LOG_SERIAL_MAX]
     log = paths.serial_log
-    if _size(log) <= limit_bytes:
+    if _size(log) <= host.config[settings.LOG_SERIAL_MAX]:
         return
-    with suppress(OSError), log.open("rb+") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)  # or two would do it
-        if _size(log) <= limit_bytes:
-            return
+    with suppress(OSError):
         try:
             shutil.copyfile(log, aside(log))
         except OSError:
             aside(log).unlink(missing_ok=True)
-        stream.truncate(0)
+        os.truncate(log, 0)
 
 
 def _size(log: Path) -> int:
