@@ -125,6 +125,26 @@ def test_vms_that_are_not_well(qemu_home: QemuHome) -> None:
     assert f"fix: {frozen['fix']}" in told.out
 
 
+def test_an_instance_whose_directory_was_removed(qemu_home: QemuHome) -> None:
+    create(qemu_home)
+    assert qemu_home("start", "web").rc == 0
+    pid = qemu_home("show", "web", "-f", "json").json["pid"]
+    shutil.rmtree(qemu_home.paths.instance("web").directory)
+    check = one(doctor(qemu_home), "VM web")
+    assert check["status"] == "fail"
+    assert f"pid {pid}" in check["detail"]
+
+    os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + TIMEOUT_S
+    while (check := one(doctor(qemu_home), "leftovers"))["status"] == "ok":
+        assert time.monotonic() < end
+    assert check["status"] == "warn"
+    runtime = qemu_home.paths.instance("web").runtime
+    assert check["fix"] == f"rm -r {runtime}"
+    subprocess.run(check["fix"], shell=True, check=True)
+    assert one(doctor(qemu_home), "leftovers")["status"] == "ok"
+
+
 def test_what_killed_commands_left(qemu_home: QemuHome) -> None:
     create(qemu_home)
     # A create that is killed while qemu-img works for it.

@@ -92,7 +92,9 @@ def test_a_start_that_failed_is_there(web: QemuHome) -> None:
     definition = web.paths.instance("web").definition
     text = definition.read_text()
     definition.write_text('qemu_args = ["-nonsense"]\n' + text)
+    began = time.monotonic()
     assert web("start", "web").rc == 5
+    assert time.monotonic() - began < 25  # not start.timeout: it has ended
     newest = log(web)[0]
     assert (newest["action"], newest["outcome"]) == ("start", "failed")
     assert "-nonsense" in newest["details"]["error"]

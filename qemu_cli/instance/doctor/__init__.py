@@ -5,7 +5,7 @@ others go on.
 """
 
 from qemu_cli.instance.doctor.check import Check, Checker, fail
-from qemu_cli.instance.doctor.instances import changes, locks, vms
+from qemu_cli.instance.doctor.instances import changes, leftovers, locks, vms
 from qemu_cli.instance.doctor.places import directories, sockets, space
 from qemu_cli.instance.doctor.programs import emulators, firmwares, kvm, tools
 from qemu_cli.instance.doctor.services import bridge, linger, plugins
@@ -25,6 +25,7 @@ _CHECKS: tuple[Checker, ...] = (
     linger,
     plugins,
     vms,
+    leftovers,
     changes,
     locks,
 )

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shlex
 from pathlib import Path
 
 from qemu_cli.errors import QemuCliError
@@ -9,6 +10,7 @@ from qemu_cli.instance import resolve
 from qemu_cli.instance.doctor.check import Check, fail, ok, warn
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.vm import VM
+from qemu_cli.instance.vm import names as vm_names
 from qemu_cli.paths import InstancePaths
 from qemu_cli.proc import ProcFS
 from qemu_cli.qmp import lock
@@ -51,8 +53,14 @@ def _vm(vm: VM) -> Check | None:
             f"'qemu log {vm.name} --qemu' may say why; 'qemu start "
             f"{vm.name}' starts it again",
         )
-    if not vm.paths.directory.exists():
-        return _without_directory(name, vm)
+    if vm.alive and not vm.paths.directory.exists():
+        return fail(
+            name,
+            f"QEMU runs (pid {_pid(vm)}), but its directory "
+            f"{vm.paths.directory} was removed",
+            f"save what you can from within the guest, then 'qemu kill "
+            f"{vm.name}'",
+        )
     try:
         _ = vm.definition
     except QemuCliError as error:
@@ -61,25 +69,25 @@ def _vm(vm: VM) -> Check | None:
     return None
 
 
-def _without_directory(name: str, vm: VM) -> Check:
-    if vm.alive:
-        return fail(
-            name,
-            f"QEMU runs (pid {_pid(vm)}), but its directory "
-            f"{vm.paths.directory} was removed",
-            f"save what you can from within the guest, then 'qemu kill "
-            f"{vm.name}'",
-        )
-    return warn(
-        name,
-        f"its directory is gone, its sockets are left in {vm.paths.runtime}",
-        f"rm -r {vm.paths.runtime}",
-    )
-
-
 def _pid(vm: VM) -> int:
     assert vm.process is not None  # noqa: S101
     return vm.process.pid
+
+
+async def leftovers(host: Host) -> list[Check]:
+    """Sockets of VMs that are gone."""
+    paths = host.paths
+    known = {paths.instance(name).runtime for name in vm_names(paths)}
+    directories = sorted(paths.runtime.glob("*/"))
+    return [
+        warn(
+            "leftovers",
+            f"{directory}: sockets of a VM that is gone",
+            f"rm -r {shlex.quote(str(directory))}",
+        )
+        for directory in directories
+        if directory not in known
+    ] or [ok("leftovers", f"none in {paths.runtime}")]
 
 
 async def changes(host: Host) -> list[Check]:
