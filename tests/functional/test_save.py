@@ -256,7 +256,8 @@ def test_a_full_disk_leaves_it_running(guest: QemuHome) -> None:
     guest.paths.instance("g").saved_ram.symlink_to("/dev/full")
     failed = guest("save", "g")
     assert failed.rc == 5
-    assert "could not be saved" in failed.err
+    # QEMU 7.2 finds out when it writes, 10 when it truncates the file.
+    assert "could not be saved" in failed.err or "truncate" in failed.err
 
 
 def test_ctrl_c_leaves_it_running(guest: QemuHome) -> None:
