@@ -51,10 +51,13 @@ class Version(ShowOne):
         ]
         if ask:
             from qemu_cli.command import loop
+            from qemu_cli.instance import binary_facts
+
+            paths = self.app.paths
 
             async def ask_all() -> None:
                 for row in rows:
-                    facts = await binary.facts(row["path"], self.app.paths)
+                    facts = await binary_facts.load(row["path"], paths)
                     row["version"] = ".".join(map(str, facts.version))
                     row["package"] = facts.package
 

@@ -16,6 +16,7 @@ import msgspec
 from qemu_cli.files import write_atomically
 from qemu_cli.instance import binary as binaries
 from qemu_cli.instance import selftest
+from qemu_cli.instance.binary_facts import BinaryFacts
 from qemu_cli.paths import Paths
 from qemu_cli.proc import ProcFS
 
@@ -60,7 +61,7 @@ def cpu_model(accel: str) -> str:
 
 async def decide(
     binary: Path,
-    facts: binaries.BinaryFacts,
+    facts: BinaryFacts,
     paths: Paths,
     *,
     device: Path = _DEVICE,
@@ -76,7 +77,7 @@ async def decide(
 
 
 async def check_kvm(
-    binary: Path, facts: binaries.BinaryFacts, *, device: Path = _DEVICE
+    binary: Path, facts: BinaryFacts, *, device: Path = _DEVICE
 ) -> Accel:
     """The same, but tested anew and not remembered: for ``doctor``."""
     return await _choose(binary, facts, device, None)
@@ -84,7 +85,7 @@ async def check_kvm(
 
 async def _choose(
     binary: Path,
-    facts: binaries.BinaryFacts,
+    facts: BinaryFacts,
     device: Path,
     cache: Path | None,
 ) -> Accel:

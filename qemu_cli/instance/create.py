@@ -8,7 +8,14 @@ import msgspec
 from qemu_cli import settings
 from qemu_cli.errors import NotFoundError, StateError, UsageError
 from qemu_cli.extensions import pick
-from qemu_cli.instance import accel, binary, firmware, history, needs
+from qemu_cli.instance import (
+    accel,
+    binary,
+    binary_facts,
+    firmware,
+    history,
+    needs,
+)
 from qemu_cli.instance import ports as host_ports
 from qemu_cli.instance.blueprint import Facts, plan
 from qemu_cli.instance.change import claimed, run
@@ -86,7 +93,7 @@ async def gather(host: Host, wish: Wish) -> Facts:
     config = host.config
     arch = wish.arch or binary.host_arch()
     qemu = binary.find(arch, config)
-    known = await binary.facts(qemu, host.paths)
+    known = await binary_facts.load(qemu, host.paths)
     profile = _profile(wish, arch, config[settings.PROFILE])
     machine = known.machine(wish.machine or profile.machine)
     wanted = wish.accel or config[settings.ACCEL]

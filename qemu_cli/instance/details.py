@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from qemu_cli.errors import QemuCliError
-from qemu_cli.instance import binary, facts, history
+from qemu_cli.instance import binary, binary_facts, facts, history
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
@@ -182,7 +182,7 @@ async def _qemu(
         return None, None
     try:
         program = binary.find(definition.arch, host.config)
-        known = await binary.facts(program, host.paths)
+        known = await binary_facts.load(program, host.paths)
     except QemuCliError as error:
         problems.append(str(error))
         return None, None

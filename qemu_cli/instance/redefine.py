@@ -16,6 +16,7 @@ from qemu_cli.files import write_atomically
 from qemu_cli.instance import (
     argv,
     binary,
+    binary_facts,
     change,
     history,
     keys,
@@ -201,7 +202,7 @@ async def _check(
                 )
     if before is None or before.machine != after.machine:
         qemu = binary.find(after.arch, host.config)
-        facts = await binary.facts(qemu, host.paths)
+        facts = await binary_facts.load(qemu, host.paths)
         most = facts.machine(after.machine.type).cpus_max
         if after.machine.max_cpus > most:
             raise UsageError(

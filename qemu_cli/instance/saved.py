@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from qemu_cli.errors import QemuCliError, StateError
-from qemu_cli.instance import binary, change, history, process
+from qemu_cli.instance import binary_facts, change, history, process
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.pause import check_answers
@@ -167,7 +167,7 @@ async def check(
         raise _refusal(
             paths, f"its definition has changed since it was saved: {what}"
         )
-    facts = await binary.facts(Path(argv[0]), host.paths)
+    facts = await binary_facts.load(Path(argv[0]), host.paths)
     # A newer QEMU takes the state of an older one: that is what the
     # versioned machine type is for.
     if facts.version < saved.version:

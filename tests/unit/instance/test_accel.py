@@ -13,7 +13,7 @@ import pytest
 
 from qemu_cli.instance import accel
 from qemu_cli.instance.accel import Accel
-from qemu_cli.instance.binary import BinaryFacts
+from qemu_cli.instance.binary_facts import BinaryFacts
 from qemu_cli.paths import Paths
 
 from .conftest import Program

@@ -7,7 +7,7 @@ import pytest
 from qemu_cli.config import Config
 from qemu_cli.errors import NotFoundError, UsageError
 from qemu_cli.instance import binary
-from qemu_cli.instance.binary import BinaryFacts, MachineFacts
+from qemu_cli.instance.binary_facts import BinaryFacts, MachineFacts
 
 
 def config(tmp_path: Path, **settings: str) -> Config:
