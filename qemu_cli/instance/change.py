@@ -20,7 +20,7 @@ from qemu_cli.errors import (
     StateError,
     TimedOutError,
 )
-from qemu_cli.instance import history, process, ram, rotation, vm
+from qemu_cli.instance import history, process, rotation, vm
 from qemu_cli.instance.host import Host, known_facts
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
@@ -170,6 +170,7 @@ def settle(
         host.hooks.after_exit(facts, reason)
 
 
+# What moves memory is imported when it is: it costs a start 30 ms.
 class Hands:
     """What the steps of a plan can do to one VM."""
 
@@ -215,15 +216,21 @@ class Hands:
 
     async def save_ram(self, file: str) -> None:
         """Write the state of a paused VM to a file."""
+        from qemu_cli.instance import ram
+
         with self._host.progress(f"saving {self._paths.name}") as tell:
             await ram.save(self._host, self._look(), Path(file), tell)
 
     async def drop_ram(self, file: str) -> None:
         """Stop writing it, and remove the file."""
+        from qemu_cli.instance import ram
+
         await ram.drop(self._host, self._look(), Path(file))
 
     async def load_ram(self, file: str) -> None:
         """Have a QEMU that waits for a state read it from a file."""
+        from qemu_cli.instance import ram
+
         await ram.load(self._host, self._look(), Path(file))
 
     async def spawn(self, step: Spawn) -> None:

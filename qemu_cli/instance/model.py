@@ -153,6 +153,22 @@ class Definition(Part, frozen=True, kw_only=True):
     config: dict[str, Any] = {}
 
     @property
+    def files(self) -> dict[str, str]:
+        """The files that it names, by what they are.
+
+        A relative one is meant relative to the instance's directory.
+        """
+        boot = self.boot
+        named = {
+            **{disk.id: disk.file for disk in self.disks},
+            **{cdrom.id: cdrom.file for cdrom in self.cdroms},
+            "kernel": boot and boot.kernel,
+            "initrd": boot and boot.initrd,
+            "firmware": self.firmware.code,
+        }
+        return {what: file for what, file in named.items() if file}
+
+    @property
     def forwards(self) -> tuple[Forward, ...]:
         """All forwards of all NICs."""
         return tuple(f for nic in self.nics for f in nic.forwards)

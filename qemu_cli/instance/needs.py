@@ -13,22 +13,6 @@ from qemu_cli.storage import dependants, header
 from qemu_cli.storage.dependants import Reference
 
 
-def named(definition: Definition) -> dict[str, str]:
-    """Return the files that a definition names, by what they are.
-
-    A relative one is meant relative to the instance's directory.
-    """
-    boot = definition.boot
-    files = {
-        **{disk.id: disk.file for disk in definition.disks},
-        **{cdrom.id: cdrom.file for cdrom in definition.cdroms},
-        "kernel": boot and boot.kernel,
-        "initrd": boot and boot.initrd,
-        "firmware": definition.firmware.code,
-    }
-    return {what: file for what, file in files.items() if file}
-
-
 def own(paths: InstancePaths) -> Iterator[Path]:
     """All files in the instance's directory."""
     for path in sorted(paths.directory.rglob("*")):
@@ -105,7 +89,7 @@ async def everyone(host: Host, qemu_img: str) -> dict[str, list[Path]]:
             definition = None
         if definition:
             files += [
-                paths.directory / file for file in named(definition).values()
+                paths.directory / file for file in definition.files.values()
             ]
         found[name] = files
     return found

@@ -21,7 +21,6 @@ from qemu_cli.instance import (
     history,
     keys,
     model,
-    needs,
     ports,
     saved,
 )
@@ -187,8 +186,8 @@ async def _check(
     problems = host.hooks.check_definition(vm_facts(paths, after))
     if problems:
         raise UsageError("; ".join(problems))
-    known = needs.named(before).values() if before else ()
-    for what, file in needs.named(after).items():
+    known = before.files.values() if before else ()
+    for what, file in after.files.items():
         if file not in known and not (paths.directory / file).exists():
             raise NotFoundError(f"{what}: there is no file {file}")
     if before is None or before.forwards != after.forwards:

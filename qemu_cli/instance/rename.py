@@ -197,7 +197,7 @@ def _check_definitions(
                     hint=f"'qemu edit {name}' first",
                 ) from error
             continue
-        for what, file in needs.named(definition).items():
+        for what, file in definition.files.items():
             if name == old.name and not Path(file).is_absolute():
                 continue  # it moves along
             if within(paths.directory / file, old.directory):

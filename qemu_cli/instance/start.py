@@ -1,6 +1,7 @@
 """Starting an instance's QEMU."""
 
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 from qemu_cli.errors import NotFoundError, RefusedError, StateError
@@ -9,9 +10,7 @@ from qemu_cli.instance import (
     argv,
     binary,
     history,
-    needs,
     rotation,
-    saved,
 )
 from qemu_cli.instance.change import changing, run
 from qemu_cli.instance.host import Host, pid_of, vm_facts
@@ -63,7 +62,7 @@ async def start(
             resumed = plan.commit is not None
             host.hooks.before_start(vm_facts(paths, definition))
             if discard_saved:
-                saved.discard(paths)
+                _saved().discard(paths)
             rotation.at_start(host, paths)
             try:
                 await run(host, paths, plan)
@@ -97,7 +96,9 @@ async def plan_start(
     :raise NotFoundError: a file or QEMU itself is missing
     :raise StateError: what was saved does not fit any more
     """
-    kept = None if discard_saved else saved.load(paths)
+    kept = None
+    if paths.saved_facts.exists() and not discard_saved:
+        kept = _saved().load(paths)
     _check_files(paths, definition)
     profile = pick("qemu_cli.profiles", definition.profile)()
     qemu = binary.find(definition.arch, host.config)
@@ -112,7 +113,7 @@ async def plan_start(
         extra=extra,
     )
     if kept:
-        await saved.check(host, paths, kept, words)
+        await _saved().check(host, paths, kept, words)
     by_hand = argv.build(
         definition, profile, paths, binary=qemu, by_hand=True, extra=extra
     )
@@ -139,6 +140,13 @@ async def plan_start(
     return Plan(f"start {paths.name}", tuple(steps), commit)
 
 
+def _saved() -> ModuleType:
+    """Import what few starts need and what takes as long as QEMU does."""
+    from qemu_cli.instance import saved
+
+    return saved
+
+
 def _check_startable(vm: VM) -> None:
     if vm.alive:
         raise StateError(
@@ -157,7 +165,7 @@ def _check_startable(vm: VM) -> None:
 
 def _check_files(paths: InstancePaths, definition: Definition) -> None:
     """Name a missing file before QEMU does it less clearly."""
-    for what, name in needs.named(definition).items():
+    for what, name in definition.files.items():
         file = paths.directory / name
         if not file.exists():
             raise NotFoundError(
