@@ -45,6 +45,8 @@ async def spawn(
     """
     process = None
     try:
+        # A helper whose QEMU was killed may not have noticed.
+        await _end_of(paths.tpm_pid_file)
         for helper in step.helpers:
             await run_tool(helper)
         with contextlib.ExitStack() as stack:
@@ -80,12 +82,16 @@ async def end(paths: InstancePaths) -> None:
 
     For a start that failed: nothing in the guest is worth a shutdown yet.
     """
-    for pid_file in (paths.pid_file, paths.tpm_pid_file):
-        process = running(pid_file)
-        if process:
-            await kill(process)
-        pid_file.unlink(missing_ok=True)
+    await _end_of(paths.pid_file)
+    await _end_of(paths.tpm_pid_file)
     remove_sockets(paths)
+
+
+async def _end_of(pid_file: Path) -> None:
+    process = running(pid_file)
+    if process:
+        await kill(process)
+    pid_file.unlink(missing_ok=True)
 
 
 def running(pid_file: Path) -> Process | None:
