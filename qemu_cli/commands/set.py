@@ -23,7 +23,7 @@ class Set(Command):
     )
 
     def get_epilog(self) -> str:
-        from qemu_cli.instance.keys import SHORT
+        from qemu_cli.instance.short_keys import SHORT
 
         words = [f"{word:9} {meaning}" for word, meaning in SHORT.items()]
         keys = "\n  ".join(("short keys:", *words))

@@ -2,7 +2,7 @@
 
 A key is a path into ``instance.toml`` (``machine.memory_mib``,
 ``disks.disk0.cache``, ``plugin.NAME.KEY``) or one of the short words of
-:data:`SHORT`.  An empty value removes a key that need not be there.
+:data:`short_keys.SHORT`.  An empty value removes a key that need not be there.
 """
 
 import os
@@ -19,22 +19,9 @@ from qemu_cli.instance import model
 from qemu_cli.instance.blueprint import max_memory_mib
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.selftest import CPU_MODELS
+from qemu_cli.instance.short_keys import SHORT
 from qemu_cli.instance.wish import ForwardWish, parse_forward, parse_memory
 from qemu_cli.suggest import did_you_mean
-
-#: Short words and what they mean; ``list`` is for += and -= as well.
-SHORT = {
-    "memory": "machine.memory_mib, as in 2G",
-    "cpus": "machine.cpus",
-    "cpu": "machine.cpu",
-    "accel": "machine.accel",
-    "kernel": "boot.kernel",
-    "initrd": "boot.initrd",
-    "append": "boot.append",
-    "cdrom": "the file in the first CD drive; empty: none",
-    "forward": "a list: forward+=2222:22, forward-=22",
-    "qemu-arg": "a list: qemu-arg+=-d, qemu-arg-=-d",
-}
 
 _PATHS = {
     "cpus": "machine.cpus",
