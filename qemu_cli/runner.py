@@ -40,12 +40,15 @@ class Journal:
     def begin(self, plan: Plan) -> None:
         """Write the plan down before anything is done."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for link in self._links(plan):
-            link.unlink(missing_ok=True)
-            link.symlink_to(self.path.name)
-        write_atomically(
-            self.path, msgspec.json.encode(plan).decode() + "\n", mode=0o600
-        )
+        text = msgspec.json.encode(plan).decode() + "\n"
+        try:
+            for link in self._links(plan):
+                link.unlink(missing_ok=True)
+                link.symlink_to(self.path.name)
+            write_atomically(self.path, text, mode=0o600)
+        except BaseException:
+            self.end(plan)
+            raise
 
     def step(self, index: int) -> None:
         """Note that a step is about to be done."""

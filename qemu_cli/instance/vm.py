@@ -257,7 +257,7 @@ def _judge(vm: VM, answer: Answer) -> VM:
             return vm._replace(state="busy", reason=run_state or "")
         # 'paused' says it all; 'prelaunch' or 'io-error' says more.
         reason = "" if run_state == "paused" else run_state or ""
-        return vm._replace(state="paused", reason=reason)
+        return vm._replace(state="paused", reason=vm.reason or reason)
     if answer.reach in ("stuck", "gone", "busy"):
         change = _change_under_way(vm.paths)
         if change.startswith("start "):
