@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qemu_cli.errors import StateError, UsageError
-from qemu_cli.instance import change, history, ports
+from qemu_cli.instance import change, history, ports, saved
 from qemu_cli.instance.clone_plan import DiskFacts, Facts, Layer, plan_clone
 from qemu_cli.instance.create import taken_ports
 from qemu_cli.instance.host import Host, vm_facts
@@ -73,6 +73,11 @@ async def clone(
             raise StateError("; ".join(problems))
         if dry_run:
             return Cloned(made, plan)
+        if saved.exists(paths):
+            host.warn(
+                f"the saved state of '{paths.name}' is not cloned: '{name}' "
+                "boots from disks as after a power cut"
+            )
         await change.run(host, paths, plan)
         history.note(paths, "clone", command=host.who, to=new.name)
         history.note(new, "clone", command=host.who, source=paths.name)
@@ -90,7 +95,7 @@ def check_cloneable(vm: VM, *, full: bool) -> None:
             f"'{vm.name}' is {vm.state}: its disks can't be cloned",
             hint=f"'qemu shutdown {vm.name}' first",
         )
-    if vm.paths.saved_ram.exists() and not full:
+    if saved.exists(vm.paths) and not full:
         raise StateError(
             f"'{vm.name}' has a saved state, which goes with its disks as"
             " they are now",

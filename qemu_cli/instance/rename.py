@@ -11,13 +11,13 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from qemu_cli.errors import BusyError, QemuCliError, StateError, UsageError
-from qemu_cli.instance import change, history, model, needs, vm
+from qemu_cli.instance import change, history, model, needs, saved, vm
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.names import check_name
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
 from qemu_cli.proc import ProcFS
-from qemu_cli.steps import Move, Plan, Remove, Tool
+from qemu_cli.steps import AnyStep, Move, Plan, Remove, Tool, WriteFile
 from qemu_cli.storage import qemu_img, tools
 from qemu_cli.storage.dependants import Reference
 
@@ -52,10 +52,15 @@ async def rename(
             [now, *vm.look(host.paths, names, ProcFS(), host.probe)]
         )
         _check_definitions(host, old, users)
-        rewrites = [
+        rewrites: list[AnyStep] = [
             rewrite(reference, paths, old, new, tool)
             for paths, reference in found
         ]
+        for paths in others:
+            _check_unsaved(paths, old)
+        if told := saved.renamed(old, new):
+            before, after = told
+            rewrites.append(WriteFile(str(old.saved_facts), after, before))
         plan = plan_rename(old, new, rewrites, names)
         if not dry_run:
             await change.run(host, old, plan)
@@ -66,12 +71,12 @@ async def rename(
 def plan_rename(
     old: InstancePaths,
     new: InstancePaths,
-    rewrites: Sequence[Tool],
+    rewrites: Sequence[AnyStep],
     users: Collection[str],
 ) -> Plan:
     """The steps that rename an instance.  Pure.
 
-    :param rewrites: what makes images point to the new place
+    :param rewrites: what makes files point to the new place
     :param users: the other instances whose images these are
     """
     return Plan(
@@ -179,6 +184,16 @@ def _check_stopped(vms: Sequence[VM]) -> None:
                 f"'{each.name}' is {each.state}",
                 hint=f"'qemu shutdown {each.name}' first",
             )
+
+
+def _check_unsaved(user: InstancePaths, old: InstancePaths) -> None:
+    """Refuse to touch the images that a saved state goes with."""
+    if saved.exists(user):
+        raise StateError(
+            f"'{user.name}' has a saved state, and its disks stand on those"
+            f" of '{old.name}'",
+            hint=f"start '{user.name}' and shut it down first",
+        )
 
 
 def _check_definitions(
