@@ -20,7 +20,7 @@ from qemu_cli.suggest import did_you_mean
 if TYPE_CHECKING:
     import pluggy
 
-    from qemu_cli.hookspecs import ProcessFacts, VMFacts
+    from qemu_cli.hookfacts import ProcessFacts, VMFacts
 
 DISTRIBUTION = "qemu-cli"
 HOOKS = "qemu_cli.hooks"
@@ -146,6 +146,10 @@ class Hooks:
         self._providers: dict[str, str] = {}
 
     @functools.cached_property
+    def _plug_ins(self) -> list[EntryPoint]:
+        return list(self._entries(HOOKS))
+
+    @functools.cached_property
     def _manager(self) -> "pluggy.PluginManager":
         import pluggy
 
@@ -154,7 +158,7 @@ class Hooks:
         manager = pluggy.PluginManager(hookspecs.PROJECT)
         manager.add_hookspecs(hookspecs)
         # pluggy calls the last registered first.
-        for entry in reversed(list(self._entries(HOOKS))):
+        for entry in reversed(self._plug_ins):
             name = f"{entry.name} of {provider(entry)}"
             try:
                 manager.register(load(entry), name)
@@ -172,6 +176,8 @@ class Hooks:
         failed: Callable[[PluginError], None],
     ) -> Iterator[Any]:
         """Call a hook plug-in by plug-in, so that an error has a name."""
+        if not self._plug_ins:
+            return  # pluggy is not even imported
         manager = self._manager
         everyone = manager.get_plugins()
         caller = getattr(manager.hook, f"qemu_cli_{hook}")

@@ -41,6 +41,8 @@ class MakeDirectory(Step, frozen=True, tag=True):
 
     async def do(self, hands: Hands) -> None:
         path = Path(self.path)
+        if path.is_dir():
+            return
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.mkdir(mode=self.mode, exist_ok=True)
         sync_directory(path.parent)

@@ -8,12 +8,12 @@ from qemu_cli import settings
 from qemu_cli.config import Config
 from qemu_cli.errors import QemuCliError
 from qemu_cli.extensions import Hooks
+from qemu_cli.hookfacts import VMFacts
 from qemu_cli.paths import InstancePaths, Paths
 from qemu_cli.qmp.probe import Answer, Target
 from qemu_cli.qmp.sessions import Sessions
 
 if TYPE_CHECKING:
-    from qemu_cli.hookspecs import VMFacts
     from qemu_cli.instance.model import Definition
     from qemu_cli.instance.vm import VM
 
@@ -46,10 +46,8 @@ class Host(NamedTuple):
 
 def vm_facts(
     paths: InstancePaths, definition: "Definition", pid: int | None = None
-) -> "VMFacts":
+) -> VMFacts:
     """Return what hooks are told about an instance."""
-    from qemu_cli.hookspecs import VMFacts
-
     return VMFacts(
         name=paths.name,
         directory=paths.directory,
@@ -61,7 +59,7 @@ def vm_facts(
     )
 
 
-def known_facts(vm: "VM") -> "VMFacts | None":
+def known_facts(vm: "VM") -> VMFacts | None:
     """Return what hooks are told about a VM.
 
     :return: None when its definition is broken: whose plug-ins are told?

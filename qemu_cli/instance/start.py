@@ -120,8 +120,9 @@ async def plan_start(
     beside = InstancePaths(paths.directory, paths.directory)
     script = argv.script(by_hand, _helpers(host, beside, definition))
     steps: list[AnyStep] = [
-        MakeDirectory(str(paths.runtime.parent)),
-        MakeDirectory(str(paths.runtime)),
+        MakeDirectory(str(directory))
+        for directory in (paths.runtime.parent, paths.runtime)
+        if not directory.is_dir()
     ]
     if _text(paths.command) != script:
         steps.append(

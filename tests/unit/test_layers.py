@@ -25,7 +25,7 @@ LAYERS = (
         "config",
         "configfile",
     },
-    {"hookspecs", "extensions"},
+    {"hookfacts", "hookspecs", "extensions"},
     {"qmp"},
     {"storage"},
     {"instance", "profiles"},
