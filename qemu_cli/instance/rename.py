@@ -17,7 +17,7 @@ from qemu_cli.instance.names import check_name
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
 from qemu_cli.proc import ProcFS
-from qemu_cli.steps import AnyStep, Move, Plan, Remove, Tool, WriteFile
+from qemu_cli.steps import Move, Plan, Remove, Tool
 from qemu_cli.storage import qemu_img, tools
 from qemu_cli.storage.dependants import Reference
 
@@ -52,15 +52,12 @@ async def rename(
             [now, *vm.look(host.paths, names, ProcFS(), host.probe)]
         )
         _check_definitions(host, old, users)
-        rewrites: list[AnyStep] = [
+        for paths, _ in found:
+            _check_unsaved(paths, old)
+        rewrites = [
             rewrite(reference, paths, old, new, tool)
             for paths, reference in found
         ]
-        for paths in others:
-            _check_unsaved(paths, old)
-        if told := saved.renamed(old, new):
-            before, after = told
-            rewrites.append(WriteFile(str(old.saved_facts), after, before))
         plan = plan_rename(old, new, rewrites, names)
         if not dry_run:
             await change.run(host, old, plan)
@@ -71,12 +68,12 @@ async def rename(
 def plan_rename(
     old: InstancePaths,
     new: InstancePaths,
-    rewrites: Sequence[AnyStep],
+    rewrites: Sequence[Tool],
     users: Collection[str],
 ) -> Plan:
     """The steps that rename an instance.  Pure.
 
-    :param rewrites: what makes files point to the new place
+    :param rewrites: what makes images point to the new place
     :param users: the other instances whose images these are
     """
     return Plan(

@@ -84,30 +84,6 @@ def discard(paths: InstancePaths) -> None:
     paths.saved_ram.unlink(missing_ok=True)
 
 
-def renamed(
-    paths: InstancePaths, new: InstancePaths
-) -> tuple[str, str] | None:
-    """Return the text of ``saved.json`` now, and for another name.
-
-    The command line that it goes with names the instance and spells its
-    directories.
-
-    :return: None if nothing is saved
-    """
-    try:
-        text = paths.saved_facts.read_text()
-    except FileNotFoundError:
-        return None
-    places = (
-        (paths.directory, new.directory),
-        (paths.runtime, new.runtime),
-    )
-    told = text.replace(f"guest={paths.name},", f"guest={new.name},")
-    for old, other in places:
-        told = told.replace(f"{old}/", f"{other}/")
-    return text, told
-
-
 async def save(host: Host, vm: VM) -> Result:
     """Save a VM's memory and end QEMU; ``start`` goes on from there.
 
