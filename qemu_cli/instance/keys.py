@@ -234,28 +234,30 @@ def _forward(
     )
     if nic is None:
         raise UsageError("forward: there is no NIC of the kind user")
-    left = [dict(each) for each in nic.get("forwards", ())]
     if how == "=":
-        left = []
+        nic.pop("forwards", None)
     if how == "-=":
         wish = parse_forward(value)
-        kept = [each for each in left if not _matches(each, wish)]
-        if len(kept) == len(left):
+        forwards = nic.get("forwards", [])
+        gone = [n for n, one in enumerate(forwards) if _matches(one, wish)]
+        if not gone:
             raise UsageError(f"forward-={value}: there is no such forward")
-        left = kept
+        for number in reversed(gone):
+            del forwards[number]
+        if not forwards:
+            del nic["forwards"]
     elif value:
         wish = parse_forward(value)
-        left.append(
-            {
-                "host_port": wish.host_port or choose_port(wish),
-                "guest_port": wish.guest_port,
-                "host_address": wish.host_address,
-                "protocol": wish.protocol,
-            }
-        )
-    nic.pop("forwards", None)
-    if left:
-        nic["forwards"] = left
+        new = {
+            "host_port": wish.host_port or choose_port(wish),
+            "guest_port": wish.guest_port,
+            "host_address": wish.host_address,
+            "protocol": wish.protocol,
+        }
+        if "forwards" in nic:
+            nic["forwards"].append(tomlkit.item(new))
+        else:
+            nic["forwards"] = [new]
 
 
 def _matches(forward: dict[str, Any], wish: ForwardWish) -> bool:
