@@ -158,6 +158,8 @@ def _put(document: Any, path: str, value: Any) -> None:
     *tables, last = path.split(".")
     place = document
     for name in tables:
+        if value == "" and isinstance(place, dict) and name not in place:
+            return  # what is not there need not be removed
         place = _inside(place, name, path)
     if isinstance(place, list):
         raise UsageError(f"{path} is not a key but an entry of a list")

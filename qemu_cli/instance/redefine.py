@@ -112,8 +112,8 @@ def read(paths: InstancePaths) -> str:
         ) from None
     except UnicodeDecodeError as error:
         raise DefinitionError(
-            f"{paths.definition} is no text: {error}",
-            hint="look at it; it may be damaged",
+            f"{paths.definition} can't be read: {error}",
+            hint="it is damaged: put a copy of it back",
         ) from error
 
 
