@@ -34,6 +34,10 @@ AGENT_PATIENCE_S = 15.0
 QUIT_TIMEOUT_S = 5.0
 
 
+#: States in which there is no use in asking the guest.
+_DEAF = frozenset({"unresponsive", "paused"})
+
+
 class Ended(NamedTuple):
     """How a VM was ended.
 
@@ -50,19 +54,25 @@ async def shutdown(
     """Ask the guest to shut down, and wait until QEMU has ended.
 
     The guest agent is asked first if there is one, then the power button
-    is pressed (ACPI).  With ``force``, QEMU is ended when the time is over.
+    is pressed (ACPI).  With ``force``, QEMU is ended when the time is over,
+    or at once when the guest can't hear us.
 
     :param timeout_s: how long the guest may take
     :raise StateError: it does not run, or is paused
     :raise TimedOutError: the guest did not shut down; nothing was killed
+    :raise QemuCliError: QEMU died before the guest had shut down
     """
-    check_can_hear(vm)
+    if not force:
+        check_can_hear(vm)
+    check_runs(vm)
     facts = known_facts(vm)
     if facts:
         host.hooks.before_shutdown(facts)
 
     async def end(pidfd: int) -> str | None:
-        by = await _ask(host, vm, pidfd, timeout_s)
+        by = None
+        if vm.state not in _DEAF:
+            by = await _ask(host, vm, pidfd, timeout_s)
         if by is None and force:
             host.say(f"{vm.name}: the guest did not react; ending QEMU")
             by = await _end(host, vm, pidfd)
@@ -177,11 +187,23 @@ async def _hold(
     if by is None:
         return None
     seconds = time.monotonic() - started
+    died = by != "kill" and _died(vm)
     try:
         await _write_down(host, vm, killed=by == "kill")
     except QemuCliError as error:
         host.warn(f"{vm.name}: how it ended is not written down: {error}")
+    if died:
+        raise QemuCliError(
+            f"QEMU of '{vm.name}' died before it had ended in good order",
+            hint=f"'qemu log {vm.name} --qemu' shows its last words",
+        )
     return Ended(by, seconds)
+
+
+def _died(vm: VM) -> bool:
+    """Whether it left its pid file behind."""
+    pid_file = vm.paths.pid_file
+    return pid_file.exists() and not process.running(pid_file)
 
 
 async def _write_down(host: Host, vm: VM, *, killed: bool) -> None:
