@@ -193,10 +193,10 @@ def _give_types(document: Any, assignments: Sequence[Assignment]) -> None:
         loose = model.convert(document.unwrap(), source="", strict=False)
     except DefinitionError as error:
         raise UsageError(str(error).removeprefix(": ")) from error
-    for key, _, _ in assignments:
+    for key, _, value in assignments:
         path = _PATHS.get(key, key)
         names = path.split(".")
-        if names[0] in (*SHORT, "plugin", "config"):
+        if not value or names[0] in (*SHORT, "plugin", "config"):
             continue
         found: Any = loose
         for name in names:
@@ -307,4 +307,4 @@ def _leaves(prefix: str, value: Any) -> Any:
         for each in value:
             yield from _leaves(f"{prefix}.{each['id']}", each)
     else:
-        yield prefix, value
+        yield prefix, list(value) if isinstance(value, tuple) else value

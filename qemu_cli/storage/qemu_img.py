@@ -16,7 +16,7 @@ def file_name(path: StrPath) -> str:
     A relative ``nbd:x`` would be a protocol, ``-x`` an option.
     """
     name = os.fspath(path)
-    return name if name.startswith("/") else f"./{name}"
+    return name if name.startswith(("/", "./", "../")) else f"./{name}"
 
 
 def create_argv(
