@@ -292,7 +292,7 @@ def test_a_killed_start_is_repaired(guest: QemuHome) -> None:
             repaired = guest("start", "g")
             assert "'start g' had been interrupted" in repaired.err
             assert row(guest)["state"] == "running"
-        assert index > 3
+        assert index >= 3  # the start, the memory, the guest
 
 
 def test_a_host_that_goes_down_in_a_start_loses_nothing(
