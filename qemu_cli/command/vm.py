@@ -117,6 +117,8 @@ class VMCommand(Lister):
             if rows[0].result and rows[0].result.text:
                 self.app.ui.say(f"{rows[0].name}: {rows[0].result.text}")
             return 0
+        if parsed_args.formatter is None and not any(map(_tells, rows)):
+            return 0  # as after --dry-run
         self.print_rows(
             formatter,
             parsed_args,
@@ -175,6 +177,10 @@ class VMCommand(Lister):
             )
         if self.needs & {"process", "qmp"} and vm.process is None:
             raise StateError(f"{vm.name}: it is {vm.state}")
+
+
+def _tells(row: Row) -> bool:
+    return row.result is None or bool(row.result.text)
 
 
 def _cells(row: Row) -> tuple[Any, ...]:
