@@ -47,7 +47,7 @@ class Edit(Command):
         vm = resolve(host.paths, parsed_args.name, probe=host.probe)
         before = redefine.read(vm.paths)
         draft = vm.paths.draft
-        if draft.exists():
+        if redefine.draft_is_usable(vm.paths):
             ui.say(f"going on with your text in {draft}")
         else:
             draft.write_text(before, encoding="utf-8")
@@ -90,17 +90,14 @@ class Edit(Command):
 
         :raise QemuCliError: the problem, and where the text is
         """
-        ui = self.app.ui
-        if ui.interactive:
-            ui.error(str(problem))
-            try:
-                ui.confirm("edit again", yes=False)
-            except QemuCliError:
-                ui.hint(f"your text is in {vm.paths.draft}")
-                raise
-            return
-        problem.hint = (
-            f"your text is in {vm.paths.draft}; 'qemu edit {vm.name}' goes "
-            "on with it"
-        )
-        raise problem
+        ui, hint = self.app.ui, f"your text is in {vm.paths.draft}"
+        if not ui.interactive:
+            problem.hint = f"{hint}; 'qemu edit {vm.name}' goes on with it"
+            raise problem
+        ui.error(str(problem))
+        try:
+            ui.confirm("edit again", yes=False)
+        except QemuCliError:
+            raise QemuCliError(
+                f"the definition of '{vm.name}' is as it was", hint=hint
+            ) from None

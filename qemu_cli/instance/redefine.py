@@ -117,6 +117,24 @@ def read(paths: InstancePaths) -> str:
         ) from error
 
 
+def draft_is_usable(paths: InstancePaths) -> bool:
+    """Whether a text was left that an editor can go on with.
+
+    :raise StateError: there is one, but it was made from another definition
+    """
+    try:
+        written = paths.draft.stat().st_mtime_ns
+    except FileNotFoundError:
+        return False
+    if paths.definition.stat().st_mtime_ns > written:
+        raise StateError(
+            f"{paths.definition} was changed after your text in {paths.draft}",
+            hint="compare the two; 'rm' of your text begins anew, 'touch' "
+            "goes on with it",
+        )
+    return True
+
+
 async def _replace(
     host: Host,
     vm: VM,

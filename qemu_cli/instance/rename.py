@@ -11,7 +11,15 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from qemu_cli.errors import BusyError, QemuCliError, StateError, UsageError
-from qemu_cli.instance import change, history, model, needs, saved, vm
+from qemu_cli.instance import (
+    autostart,
+    change,
+    history,
+    model,
+    needs,
+    saved,
+    vm,
+)
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.names import check_name
 from qemu_cli.instance.vm import VM
@@ -62,7 +70,23 @@ async def rename(
         if not dry_run:
             await change.run(host, old, plan)
             history.note(new, "rename", command=host.who, was=old.name)
+            await _rename_unit(host, old, new)
     return plan
+
+
+async def _rename_unit(
+    host: Host, old: InstancePaths, new: InstancePaths
+) -> None:
+    """What starts it with the host starts it by its new name."""
+    try:
+        for system in autostart.enabled(old):
+            unit = autostart.plan(host, new, system=system)
+            await autostart.enable(host, new, unit)
+            await autostart.disable(host, old)
+    except (OSError, QemuCliError) as error:
+        host.warn(
+            f"'{new.name}' is not started with the host any more: {error}"
+        )
 
 
 def plan_rename(

@@ -229,6 +229,18 @@ def test_rename_takes_all_along(web: QemuHome) -> None:
     ok(web("quit", "two"))
 
 
+def test_rename_takes_the_unit_along(web: QemuHome, tmp_path: Path) -> None:
+    web.environment["XDG_CONFIG_HOME"] = str(tmp_path)
+    ok(web("autostart", "enable", "web", "--user"))
+    units = tmp_path / "systemd/user"
+    assert "web" in (units / "qemu-web.service").read_text()
+    ok(web("rename", "web", "www"))
+    assert {path.name for path in units.rglob("*.service")} == {
+        "qemu-www.service"
+    }
+    assert "start www" in (units / "qemu-www.service").read_text()
+
+
 def test_rename_with_references_of_every_kind(web: QemuHome) -> None:
     """Absolute ones, those of its own images, and of others'."""
     old = web.paths.instance("web").directory
@@ -435,6 +447,19 @@ def test_edit_keeps_a_text_that_is_wrong(web: QemuHome) -> None:
     assert "going on with your text" in again.err
     assert "64 → 65" in again.err
     assert not paths.draft.exists()
+
+
+def test_a_text_that_is_older_than_the_definition(web: QemuHome) -> None:
+    draft = web.paths.instance("web").draft
+    edit(web, "s/^uuid/uuuid/", rc=1)
+    ok(web("set", "web", "cpus=2"))
+    refused = edit(web, "s/^uuuid/uuid/", rc=4)
+    assert "was changed after your text" in refused.err
+    assert "uuuid" in draft.read_text()
+    assert definition(web, "web")["machine"]["cpus"] == 2
+    os.utime(draft)
+    edit(web, "s/^uuuid/uuid/")
+    assert definition(web, "web")["machine"]["cpus"] == 1
 
 
 def test_edit_repairs_a_broken_definition(web: QemuHome) -> None:
