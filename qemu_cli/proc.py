@@ -157,9 +157,7 @@ class ProcFS:
     def listening(self) -> set[str]:
         """The paths in our network namespace that somebody listens on."""
         return {
-            one.path
-            for one in self.unix_sockets(os.getpid())
-            if one.listening
+            one.path for one in self.unix_sockets(os.getpid()) if one.listening
         }
 
     def monitor_use(self, pid: int, path: str) -> tuple[bool, int]:
@@ -332,7 +330,7 @@ _PEER_ATTRIBUTE = 2  # UNIX_DIAG_PEER
 
 def _words(cmdline: bytes) -> tuple[str, ...]:
     # Each word ends with a NUL, so the last piece is no word.
-    return tuple(os.fsdecode(word) for word in cmdline.split(b"\0")[:-1])
+    return tuple(os.fsdecode(cmdline).split("\0")[:-1])
 
 
 def _socket_table(text: str) -> dict[str, list[UnixSocket]]:

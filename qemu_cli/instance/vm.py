@@ -236,13 +236,17 @@ def _last_words(vm: VM, procfs: ProcFS) -> str:
 
 def _free_monitor(vm: VM, procfs: ProcFS) -> str | None:
     assert vm.process is not None  # noqa: S101
-    monitors = vm.monitors
-    for monitor in (monitors.probe, *monitors.followers):
-        if monitor is not None:
-            served, waiting = procfs.monitor_use(vm.process.pid, monitor)
-            if not served and not waiting:
-                return monitor
+    address = str(vm.paths.probe_socket)
+    if _is_free(address, vm.process, procfs):
+        return address
+    for follower in vm.paths.follower_sockets:
+        if _is_free(str(follower), vm.process, procfs):
+            return str(follower)
     return None
+
+
+def _is_free(address: str, process: Process, procfs: ProcFS) -> bool:
+    return procfs.monitor_use(process.pid, address) == (False, 0)
 
 
 def _judge(vm: VM, answer: Answer) -> VM:

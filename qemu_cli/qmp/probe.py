@@ -111,6 +111,7 @@ class _Talk:
         self.sock.setblocking(False)
         self.answer: Answer | None = None
         self._version: tuple[int, int, int] | None = None
+        self._asked = False
         self._rest = b""
         self._size = 0
 
@@ -129,7 +130,8 @@ class _Talk:
             peer = peer_pid(self.sock)
             if peer != pid:
                 return self._end("stranger", f"pid {peer} listens there")
-        return True
+        # Before the greeting: QEMU wakes up once for all, not twice.
+        return self._ask()
 
     def read(self) -> bool:
         """Take what has come; false: the talk is over."""
@@ -172,7 +174,7 @@ class _Talk:
                     int(qemu["minor"]),
                     int(qemu["micro"]),
                 )
-                return self._ask()
+                return self._asked or self._ask()
             if message.get("id") != 2:
                 return True
             self.answer = Answer(
@@ -185,6 +187,7 @@ class _Talk:
         return False
 
     def _ask(self) -> bool:
+        self._asked = True
         if self._trace:
             for line in _QUESTION.splitlines():
                 self._trace.sent(self._target.address, line)

@@ -221,7 +221,7 @@ def test_the_trace_sees_both_ways(said):
         server.send(GREETING + REPLIES)
         probe([Target("/web/a.sock", sock=client)], 1, Trace(lines.append))
     arrows = [line[0] for line in lines]
-    assert arrows == ["←", "→", "→", "←", "←"]
+    assert arrows == ["→", "→", "←", "←", "←"]
     assert all("web/a" in line for line in lines)
     status = json.loads(lines[-1].split("web/a ")[1])
     assert status["return"]["status"] == "paused"
