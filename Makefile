@@ -81,7 +81,8 @@ plugins: test-packages $(PLUGINS_VENV)/installed $(GUEST)/initrd.gz
 test-qemu10: test-packages $(VENV)/installed $(VENV)/tools $(GUEST)/initrd.gz
 	@tools/packages.sh $(QEMU10_PACKAGES)
 	$(if $(filter 0,$(shell id -u)),,sudo) tools/qemu10.sh $(QEMU10)
-	QEMU_CLI_CONFIG_QEMU_PATH=$(QEMU10)/bin \
+	QEMU_MODULE_DIR=$(QEMU10)/root/usr/lib/x86_64-linux-gnu/qemu \
+	    QEMU_CLI_CONFIG_QEMU_PATH=$(QEMU10)/bin \
 	    QEMU_CLI_TEST_QEMU=$(QEMU10)/bin/qemu-system-x86_64 \
 	    $(call run_tests,$(BIN)) -n 2 tests/functional $(ARGS)
 

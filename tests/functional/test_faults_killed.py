@@ -6,6 +6,7 @@ what was on the disks is still there, and no file is left over.
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -157,6 +158,9 @@ def test_start(qemu_home: QemuHome) -> None:
     before = files(qemu_home)
     kills = 0
     for when, index in (*_starts(), ("spawned", 0)):
+        # As at the first start: the plan has all its steps.
+        shutil.rmtree(paths.runtime.parent, ignore_errors=True)
+        paths.command.unlink(missing_ok=True)
         if not kill_in(qemu_home, when, index, "start", "vm", "--paused"):
             ok(qemu_home("quit", "vm"))
             continue
