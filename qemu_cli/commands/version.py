@@ -43,7 +43,7 @@ class Version(ShowOne):
 
     def _emulators(self, ask: bool) -> list[dict[str, Any]]:
         """The QEMU of each architecture that there is."""
-        from qemu_cli.instance import binary
+        from qemu_cli.emulator import binary
 
         found = binary.available(self.app.config)
         rows: list[dict[str, Any]] = [
@@ -51,13 +51,13 @@ class Version(ShowOne):
         ]
         if ask:
             from qemu_cli.command import loop
-            from qemu_cli.instance import binary_facts
+            from qemu_cli.emulator import abilities
 
             paths = self.app.paths
 
             async def ask_all() -> None:
                 for row in rows:
-                    facts = await binary_facts.load(row["path"], paths)
+                    facts = await abilities.load(row["path"], paths)
                     row["version"] = ".".join(map(str, facts.version))
                     row["package"] = facts.package
 

@@ -10,9 +10,9 @@ from typing import get_args
 
 import msgspec
 
+from qemu_cli.emulator.firmware import Firmware
 from qemu_cli.errors import UsageError
 from qemu_cli.instance import model
-from qemu_cli.instance.firmware import Firmware
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.wish import DiskWish, Wish
 from qemu_cli.paths import InstancePaths

@@ -26,8 +26,8 @@ from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
 from qemu_cli.proc import ProcFS
 from qemu_cli.qmp import lock
-from qemu_cli.runner import Journal, Runner
 from qemu_cli.steps import Plan, Spawn
+from qemu_cli.steps.runner import Journal, Runner
 
 #: How long QEMU may take to end when it is told to; it flushes its disks.
 QUIT_TIMEOUT_S = 30.0

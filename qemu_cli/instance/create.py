@@ -6,16 +6,10 @@ from typing import NamedTuple
 import msgspec
 
 from qemu_cli import settings
+from qemu_cli.emulator import abilities, accel, binary, firmware
 from qemu_cli.errors import NotFoundError, StateError, UsageError
 from qemu_cli.extensions import pick
-from qemu_cli.instance import (
-    accel,
-    binary,
-    binary_facts,
-    firmware,
-    history,
-    needs,
-)
+from qemu_cli.instance import history, needs
 from qemu_cli.instance import ports as host_ports
 from qemu_cli.instance.blueprint import Facts, plan
 from qemu_cli.instance.change import claimed, run
@@ -93,7 +87,7 @@ async def gather(host: Host, wish: Wish) -> Facts:
     config = host.config
     arch = wish.arch or binary.host_arch()
     qemu = binary.find(arch, config)
-    known = await binary_facts.load(qemu, host.paths)
+    known = await abilities.load(qemu, host.paths)
     profile = _profile(wish, arch, config[settings.PROFILE])
     machine = known.machine(wish.machine or profile.machine)
     wanted = wish.accel or config[settings.ACCEL]

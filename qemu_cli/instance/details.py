@@ -8,14 +8,15 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from qemu_cli.emulator import abilities, binary
 from qemu_cli.errors import QemuCliError
-from qemu_cli.instance import binary, binary_facts, facts, history
+from qemu_cli.instance import facts, history
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
 from qemu_cli.proc import ProcFS
 from qemu_cli.qmp import lock
-from qemu_cli.runner import Journal
+from qemu_cli.steps.runner import Journal
 from qemu_cli.storage import images, tools
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ async def _qemu(
         return None, None
     try:
         program = binary.find(definition.arch, host.config)
-        known = await binary_facts.load(program, host.paths)
+        known = await abilities.load(program, host.paths)
     except QemuCliError as error:
         problems.append(str(error))
         return None, None

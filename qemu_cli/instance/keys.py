@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import msgspec
 import tomlkit
 
+from qemu_cli.emulator.selftest import CPU_MODELS
 from qemu_cli.errors import DefinitionError, UsageError
 from qemu_cli.instance import model
 from qemu_cli.instance.blueprint import max_memory_mib
 from qemu_cli.instance.model import Definition
-from qemu_cli.instance.selftest import CPU_MODELS
 from qemu_cli.instance.short_keys import SHORT
 from qemu_cli.instance.wish import ForwardWish, parse_forward, parse_memory
 from qemu_cli.suggest import did_you_mean

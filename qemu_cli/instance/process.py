@@ -17,8 +17,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from qemu_cli.emulator import bridge
 from qemu_cli.errors import QemuCliError, RefusedError, StateError
-from qemu_cli.instance import bridge, recorder
+from qemu_cli.instance import recorder
 from qemu_cli.instance.failures import hint_for
 from qemu_cli.instance.vm import read_pid
 from qemu_cli.paths import InstancePaths

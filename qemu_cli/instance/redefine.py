@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from qemu_cli.emulator import abilities, binary
 from qemu_cli.errors import (
     DefinitionError,
     NotFoundError,
@@ -13,17 +14,7 @@ from qemu_cli.errors import (
 )
 from qemu_cli.extensions import pick
 from qemu_cli.files import write_atomically
-from qemu_cli.instance import (
-    argv,
-    binary,
-    binary_facts,
-    change,
-    history,
-    keys,
-    model,
-    ports,
-    saved,
-)
+from qemu_cli.instance import argv, change, history, keys, model, ports, saved
 from qemu_cli.instance.create import taken_ports
 from qemu_cli.instance.host import Host, vm_facts
 from qemu_cli.instance.keys import Assignment
@@ -219,7 +210,7 @@ async def _check(
                 )
     if before is None or before.machine != after.machine:
         qemu = binary.find(after.arch, host.config)
-        facts = await binary_facts.load(qemu, host.paths)
+        facts = await abilities.load(qemu, host.paths)
         most = facts.machine(after.machine.type).cpus_max
         if after.machine.max_cpus > most:
             raise UsageError(

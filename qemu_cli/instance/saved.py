@@ -15,16 +15,17 @@ from typing import NamedTuple
 
 import msgspec
 
+from qemu_cli.emulator import abilities
 from qemu_cli.errors import QemuCliError, StateError
-from qemu_cli.instance import binary_facts, change, history, process
+from qemu_cli.instance import change, history, process
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.pause import check_answers
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
 from qemu_cli.proc import ProcFS
-from qemu_cli.ram_steps import NoteSaved, Quit, SaveRam, identity
 from qemu_cli.steps import AnyStep, Plan, Qmp
+from qemu_cli.steps.ram import NoteSaved, Quit, SaveRam, identity
 from qemu_cli.storage import dependants, tools
 from qemu_cli.units import format_size
 
@@ -167,7 +168,7 @@ async def check(
         raise _refusal(
             paths, f"its definition has changed since it was saved: {what}"
         )
-    facts = await binary_facts.load(Path(argv[0]), host.paths)
+    facts = await abilities.load(Path(argv[0]), host.paths)
     # A newer QEMU takes the state of an older one: that is what the
     # versioned machine type is for.
     if facts.version < saved.version:

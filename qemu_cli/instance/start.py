@@ -4,22 +4,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+from qemu_cli.emulator import binary
 from qemu_cli.errors import NotFoundError, RefusedError, StateError
 from qemu_cli.extensions import pick
-from qemu_cli.instance import (
-    argv,
-    binary,
-    history,
-    rotation,
-)
+from qemu_cli.instance import argv, history, rotation
 from qemu_cli.instance.change import changing, run
 from qemu_cli.instance.host import Host, pid_of, vm_facts
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.resolve import resolve
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import SOCKET_PATH_MAX, InstancePaths
-from qemu_cli.ram_steps import GoOn, LoadRam
 from qemu_cli.steps import AnyStep, MakeDirectory, Plan, Spawn, WriteFile
+from qemu_cli.steps.ram import GoOn, LoadRam
 from qemu_cli.storage import tools
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from qemu_cli.app import main
 from qemu_cli.instance import process
-from qemu_cli.runner import Journal
+from qemu_cli.steps.runner import Journal
 
 
 def die() -> None:

@@ -29,7 +29,7 @@ TOKEN = secrets.token_hex(8)
 #: journal, or interrupts it when the memory is being written.
 FAULTY = """
 import os, signal, sys
-from qemu_cli.runner import Journal
+from qemu_cli.steps.runner import Journal
 from qemu_cli.app import main
 from qemu_cli.instance import ram
 

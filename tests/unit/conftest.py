@@ -1,10 +1,11 @@
-"""Distributions that look installed, without pip."""
+"""Distributions that look installed, without pip; directories of a test."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from qemu_cli.paths import Paths
 from qemu_cli.testing.home import QemuHome, Result
 
 
@@ -56,3 +57,10 @@ def qemu_with(qemu_home: QemuHome, distributions: Distributions):
         )
 
     return run
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    """Directories of this test's own."""
+    home = tmp_path / "home"
+    return Paths(data=home, state=home, cache=home / "cache", config=home)

@@ -14,7 +14,7 @@ from qemu_cli.instance.vm import names as vm_names
 from qemu_cli.paths import InstancePaths
 from qemu_cli.proc import ProcFS
 from qemu_cli.qmp import lock
-from qemu_cli.runner import Journal
+from qemu_cli.steps.runner import Journal
 
 
 async def vms(host: Host) -> list[Check]:

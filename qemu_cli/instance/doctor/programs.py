@@ -1,7 +1,7 @@
 """QEMU, its tools, its firmware, and whether KVM really works."""
 
+from qemu_cli.emulator import abilities, accel, binary, firmware
 from qemu_cli.errors import QemuCliError
-from qemu_cli.instance import accel, binary, binary_facts, firmware
 from qemu_cli.instance.doctor.check import Check, fail, ok, warn
 from qemu_cli.instance.host import Host
 from qemu_cli.steps import run_tool
@@ -18,7 +18,7 @@ async def emulators(host: Host) -> list[Check]:
         found.append(fail(f"qemu {own}", str(error), error.hint))
     for arch, path in binary.available(host.config).items():
         try:
-            facts = await binary_facts.load(path, host.paths)
+            facts = await abilities.load(path, host.paths)
         except QemuCliError as error:
             found.append(fail(f"qemu {arch}", str(error), error.hint))
             continue
@@ -31,7 +31,7 @@ async def emulators(host: Host) -> list[Check]:
 async def kvm(host: Host) -> list[Check]:
     """Boot a tiny guest with KVM and without; not what a flag says."""
     path = binary.find(binary.host_arch(), host.config)
-    facts = await binary_facts.load(path, host.paths)
+    facts = await abilities.load(path, host.paths)
     decided = await accel.check_kvm(path, facts)
     if decided.name == "kvm":
         return [ok("kvm", decided.reason)]
@@ -60,7 +60,7 @@ async def firmwares(host: Host) -> list[Check]:
     """UEFI for the host's own architecture, without and with Secure Boot."""
     arch = binary.host_arch()
     path = binary.find(arch, host.config)
-    facts = await binary_facts.load(path, host.paths)
+    facts = await abilities.load(path, host.paths)
     usual = "virt" if arch == "aarch64" else "q35"
     machine = facts.machine(usual).name
     found = []

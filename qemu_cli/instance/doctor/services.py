@@ -6,8 +6,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from qemu_cli import extensions
+from qemu_cli.emulator import bridge as bridges
 from qemu_cli.errors import QemuCliError
-from qemu_cli.instance import bridge as bridges
 from qemu_cli.instance.doctor.check import Check, fail, ok, warn
 from qemu_cli.instance.host import Host
 

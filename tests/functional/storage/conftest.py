@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from qemu_cli.config import Config
-from qemu_cli.instance import binary
+from qemu_cli.emulator import binary
 from qemu_cli.storage import tools
 
 

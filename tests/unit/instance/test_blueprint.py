@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from qemu_cli.emulator.firmware import Firmware
 from qemu_cli.errors import UsageError
 from qemu_cli.instance import model
 from qemu_cli.instance.blueprint import Facts, new_mac, plan
-from qemu_cli.instance.firmware import Firmware
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.wish import DiskWish, ForwardWish, NicWish, Wish
 from qemu_cli.paths import InstancePaths, Paths

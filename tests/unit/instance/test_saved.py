@@ -4,7 +4,7 @@ import os
 
 from qemu_cli.instance import saved
 from qemu_cli.paths import InstancePaths
-from qemu_cli.ram_steps import identity
+from qemu_cli.steps.ram import identity
 
 
 def argv(name="web", place="/vms", memory="1024M", *, how=()):

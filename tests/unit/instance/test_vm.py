@@ -12,8 +12,8 @@ from qemu_cli.instance.vm import VM, read_pid
 from qemu_cli.paths import InstancePaths, Paths
 from qemu_cli.proc import ProcFS
 from qemu_cli.qmp.probe import Answer, Target
-from qemu_cli.runner import Journal
 from qemu_cli.steps import Plan, Remove
+from qemu_cli.steps.runner import Journal
 
 PID = 4711
 BOOT_S = 1_700_000_000

@@ -1,6 +1,6 @@
 """QEMU binaries: where they are.
 
-What they can do is in :mod:`qemu_cli.instance.binary_facts`.
+What they can do is in :mod:`qemu_cli.emulator.abilities`.
 """
 
 import contextlib

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from qemu_cli import steps
 from qemu_cli.errors import QemuCliError, StateError
-from qemu_cli.runner import Journal, Runner
 from qemu_cli.steps import (
     AnyStep,
     MakeDirectory,
@@ -24,6 +23,7 @@ from qemu_cli.steps import (
     Spawn,
     WriteFile,
 )
+from qemu_cli.steps.runner import Journal, Runner
 
 
 class Killed(BaseException):

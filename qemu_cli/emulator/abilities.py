@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
+from qemu_cli.emulator.bare_qemu import BareQemu, bare_qemu
+from qemu_cli.emulator.binary import identity
 from qemu_cli.errors import RefusedError, UsageError
 from qemu_cli.files import write_atomically
-from qemu_cli.instance.bare_qemu import BareQemu, bare_qemu
-from qemu_cli.instance.binary import identity
 from qemu_cli.paths import Paths
 from qemu_cli.suggest import did_you_mean
 

@@ -1,6 +1,6 @@
 """The boot sector's shape; that it runs is a functional test."""
 
-from qemu_cli.instance.boot_sector import BOOT_SECTOR
+from qemu_cli.emulator.boot_sector import BOOT_SECTOR
 
 
 def test_it_is_one_bootable_sector() -> None:

@@ -5,16 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from qemu_cli.paths import Paths
-
 Program = Callable[[str, str], Path]
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    """Directories of this test's own."""
-    home = tmp_path / "home"
-    return Paths(data=home, state=home, cache=home / "cache", config=home)
 
 
 @pytest.fixture

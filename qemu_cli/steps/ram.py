@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from qemu_cli.files import write_atomically
-from qemu_cli.step import Hands, Step
+from qemu_cli.steps.base import Hands, Step
 
 
 class SaveRam(Step, frozen=True, tag=True):

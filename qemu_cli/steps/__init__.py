@@ -19,15 +19,16 @@ import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 import msgspec
 
 from qemu_cli.errors import QemuCliError, ToolError
 from qemu_cli.files import sync_directory, write_atomically
-from qemu_cli.ram_steps import GoOn, LoadRam, NoteSaved, Quit, SaveRam
-from qemu_cli.step import Hands as Hands
-from qemu_cli.step import Step as Step
+from qemu_cli.steps.base import Hands as Hands
+from qemu_cli.steps.base import Step as Step
+from qemu_cli.steps.ram import GoOn, LoadRam, NoteSaved, Quit, SaveRam
 
 
 class MakeDirectory(Step, frozen=True, tag=True):
@@ -66,7 +67,10 @@ class WriteFile(Step, frozen=True, tag=True):
     mode: int = 0o644
 
     def describe(self) -> str:
-        end = "EOF"
+        # dash(1) garbles a line that begins as the mark does.
+        first = {line[:1] for line in self.text.split("\n")}
+        marks = ("EOF", *ascii_uppercase)
+        end = next((m for m in marks if m[0] not in first), "EOF")
         while end in self.text:
             end += "_"
         return (

@@ -15,8 +15,8 @@ import msgspec
 
 from qemu_cli.errors import QemuCliError
 from qemu_cli.files import write_atomically
-from qemu_cli.step import Hands
 from qemu_cli.steps import Plan
+from qemu_cli.steps.base import Hands
 
 
 class Journal:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from qemu_cli.emulator import firmware
 from qemu_cli.errors import NotFoundError
-from qemu_cli.instance import firmware
 
 
 def descriptor(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qemu_cli.instance import selftest
+from qemu_cli.emulator import selftest
 
 from .conftest import Program
 

@@ -11,16 +11,10 @@ import msgspec
 import pytest
 
 from qemu_cli.config import Config
+from qemu_cli.emulator import abilities, accel, binary, firmware, selftest
+from qemu_cli.emulator.abilities import BinaryFacts
+from qemu_cli.emulator.bare_qemu import bare_qemu
 from qemu_cli.errors import TimedOutError, ToolError
-from qemu_cli.instance import (
-    accel,
-    binary,
-    binary_facts,
-    firmware,
-    selftest,
-)
-from qemu_cli.instance.bare_qemu import bare_qemu
-from qemu_cli.instance.binary_facts import BinaryFacts
 from qemu_cli.paths import Paths
 
 #: What Debian builds KVM into, by the host's architecture.
@@ -49,7 +43,7 @@ def qemu(config: Config) -> Path:
 
 
 def ask(qemu: Path, paths: Paths) -> BinaryFacts:
-    return asyncio.run(binary_facts.load(qemu, paths))
+    return asyncio.run(abilities.load(qemu, paths))
 
 
 def test_facts(qemu: Path, paths: Paths) -> None:

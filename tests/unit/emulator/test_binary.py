@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from qemu_cli.config import Config
+from qemu_cli.emulator import binary
+from qemu_cli.emulator.abilities import BinaryFacts, MachineFacts
 from qemu_cli.errors import NotFoundError, UsageError
-from qemu_cli.instance import binary
-from qemu_cli.instance.binary_facts import BinaryFacts, MachineFacts
 
 
 def config(tmp_path: Path, **settings: str) -> Config:

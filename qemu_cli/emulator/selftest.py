@@ -10,13 +10,13 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from qemu_cli.errors import TimedOutError, ToolError
-from qemu_cli.instance.bare_qemu import BARE, bare_qemu, child, last_words
-from qemu_cli.instance.boot_sector import (
+from qemu_cli.emulator.bare_qemu import BARE, bare_qemu, child, last_words
+from qemu_cli.emulator.boot_sector import (
     BOOT_SECTOR,
     EXIT_PORT,
     EXIT_STATUS,
 )
+from qemu_cli.errors import TimedOutError, ToolError
 
 #: KVM may take so many times as long as TCG, which is slow itself.
 _FACTOR = 5

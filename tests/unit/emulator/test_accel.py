@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from qemu_cli.instance import accel
-from qemu_cli.instance.accel import Accel
-from qemu_cli.instance.binary_facts import BinaryFacts
+from qemu_cli.emulator import accel
+from qemu_cli.emulator.abilities import BinaryFacts
+from qemu_cli.emulator.accel import Accel
 from qemu_cli.paths import Paths
 
 from .conftest import Program
@@ -175,7 +175,7 @@ def test_device_that_can_not_be_opened(host: Host) -> None:
 _AS_NOBODY = """
 import asyncio, os, sys
 from pathlib import Path
-from qemu_cli.instance import accel
+from qemu_cli.emulator import accel
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 print(accel._open_problem(Path(sys.argv[1])))

@@ -13,10 +13,10 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from qemu_cli.emulator import binary as binaries
+from qemu_cli.emulator import selftest
+from qemu_cli.emulator.abilities import BinaryFacts
 from qemu_cli.files import write_atomically
-from qemu_cli.instance import binary as binaries
-from qemu_cli.instance import selftest
-from qemu_cli.instance.binary_facts import BinaryFacts
 from qemu_cli.paths import Paths
 from qemu_cli.proc import ProcFS
 
