@@ -8,6 +8,7 @@ The formats are those of proc(5), unix(7) and sock_diag(7).
 # ruff: noqa: PTH115, PTH119, PTH208
 # A Path for each of some hundred processes costs more than the look itself.
 
+import functools
 import os
 import re
 import select
@@ -56,8 +57,8 @@ _LISTENING = 0x10000  # the flag __SO_ACCEPTCON
 class ProcFS:
     """One look at the host.
 
-    Socket tables are read once for each network namespace and kept:
-    make a new object for a new look.
+    Socket tables, for each network namespace, and the time are read once
+    and kept: make a new object for a new look.
 
     :param root: the mount point of procfs
     """
@@ -114,8 +115,11 @@ class ProcFS:
 
     def uptime_s(self, process: Process) -> float:
         """How long the process has been running."""
-        host_s = float(Path(self._root, "uptime").read_text().split()[0])
-        return max(0.0, host_s - process.start_time / _TICKS_PER_S)
+        return max(0.0, self._host_s - process.start_time / _TICKS_PER_S)
+
+    @functools.cached_property
+    def _host_s(self) -> float:
+        return float(Path(self._root, "uptime").read_text().split()[0])
 
     def cpu_s(self, process: Process) -> float:
         """CPU time of all its threads, user and system.

@@ -1,6 +1,6 @@
 """What every operation on an instance needs from the program around it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,10 +38,29 @@ class Host(NamedTuple):
     ]
     who: str
 
-    def probe(self, targets: Sequence[Target]) -> list[Answer]:
+    def probe(self, targets: Iterable[Target]) -> list[Answer]:
         """Ask monitors, for as long as the setting allows."""
         timeout_s = self.config[settings.PROBE_TIMEOUT]
         return self.sessions.probe(targets, timeout_s=timeout_s)
+
+    def seen_by(self, paths: InstancePaths) -> "Host":
+        """Return the same, with the settings that an instance has itself.
+
+        A definition that can't be understood has none: the VM can be
+        looked at and ended all the same.  A start tells what is wrong.
+        """
+        from qemu_cli.instance import model
+
+        try:
+            table = model.load(paths.definition).config
+            config = self.config.for_instance(table, str(paths.definition))
+        except QemuCliError:
+            return self
+        sessions = self.sessions.waiting(
+            connect_timeout_s=config[settings.CONNECT_TIMEOUT],
+            lock_timeout_s=config[settings.LOCK_TIMEOUT],
+        )
+        return self._replace(config=config, sessions=sessions)
 
 
 def vm_facts(

@@ -14,7 +14,7 @@ import json
 import selectors
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from qemu_cli.qmp.address import parse, peer_pid
@@ -69,22 +69,26 @@ class Answer(NamedTuple):
 
 
 def probe(
-    targets: Sequence[Target],
+    targets: Iterable[Target],
     timeout_s: float = 1.0,
     trace: "Trace | None" = None,
 ) -> list[Answer]:
     """Ask all targets at once; what a target does raises nothing.
 
-    :param timeout_s: for all of them together
+    :param targets: each is asked before the next one is taken, so that
+        one can answer while the caller still looks for others
+    :param timeout_s: for all of them together, when all are asked
     :return: one answer a target, in the same order
     """
-    deadline = time.monotonic() + timeout_s
-    talks = [_Talk(target, trace) for target in targets]
+    talks: list[_Talk] = []
     try:
         with selectors.DefaultSelector() as selector:
-            for talk in talks:
+            for target in targets:
+                talk = _Talk(target, trace)
+                talks.append(talk)
                 if talk.connect():
                     selector.register(talk.sock, selectors.EVENT_READ, talk)
+            deadline = time.monotonic() + timeout_s
             while selector.get_map():
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:

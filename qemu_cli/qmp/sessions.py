@@ -5,7 +5,7 @@ imported when a session is opened.
 """
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Literal
 
@@ -40,6 +40,17 @@ class Sessions:
         self.lock_timeout_s = lock_timeout_s
         self.trace = trace
         self.who = who
+
+    def waiting(
+        self, *, connect_timeout_s: float, lock_timeout_s: float
+    ) -> "Sessions":
+        """Return the same, with another patience."""
+        return Sessions(
+            connect_timeout_s=connect_timeout_s,
+            lock_timeout_s=lock_timeout_s,
+            trace=self.trace,
+            who=self.who,
+        )
 
     @asynccontextmanager
     async def open(
@@ -96,7 +107,7 @@ class Sessions:
             yield agent
 
     def probe(
-        self, targets: Sequence[Target], *, timeout_s: float = 1.0
+        self, targets: Iterable[Target], *, timeout_s: float = 1.0
     ) -> list[Answer]:
         """Ask many monitors at once; see :mod:`qemu_cli.qmp.probe`."""
         return probe(targets, timeout_s, self.trace)

@@ -1,7 +1,7 @@
 """resolve: from what was typed to VMs."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,8 @@ from qemu_cli.paths import Paths
 from qemu_cli.qmp.probe import Answer, Target
 
 
-def nobody(targets: Sequence[Target]) -> list[Answer]:
-    assert not targets
+def nobody(targets: Iterable[Target]) -> list[Answer]:
+    assert not list(targets)
     return []
 
 

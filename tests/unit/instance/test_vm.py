@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -65,10 +65,13 @@ class Host:
     def look(self, answer: Answer | None = None) -> VM:
         """Look at it; without an answer nobody may be asked."""
 
-        def probe(targets: Sequence[Target]) -> list[Answer]:
-            self.asked += targets
-            assert answer, f"asked {targets}"
-            return [answer for _ in targets]
+        def probe(targets: Iterable[Target]) -> list[Answer]:
+            answers = []
+            for target in targets:
+                self.asked.append(target)
+                assert answer, f"asked {target}"
+                answers.append(answer)
+            return answers
 
         (found,) = vms.look(self.paths, ["web"], ProcFS(self.root), probe)
         return found
@@ -298,8 +301,8 @@ def test_running_without_its_definition_only(host: Host) -> None:
 def test_many_are_asked_at_once_and_keep_their_order(host: Host) -> None:
     asked = []
 
-    def probe(targets: Sequence[Target]) -> list[Answer]:
-        asked.append(len(targets))
+    def probe(targets: Iterable[Target]) -> list[Answer]:
+        asked.append(len(list(targets)))
         return [answered("running"), answered("paused")]
 
     for number, name in enumerate(("a", "b", "c"), start=1):
