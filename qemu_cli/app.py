@@ -27,6 +27,7 @@ from qemu_cli.ui import UI
 
 if TYPE_CHECKING:
     from qemu_cli.instance.host import Host
+    from qemu_cli.instance.vm import VM
 
 DESCRIPTION = "The git-style front-end to QEMU."
 
@@ -85,8 +86,13 @@ class QemuApp(cliff.app.App):
 
     @property
     def typed(self) -> str:
-        """The command line, for people to recognize it by."""
-        return " ".join([self.NAME, *self.options.words])
+        """The command line, to recognize it by, and to paste."""
+        words = [self.NAME, *self.options.words]
+        if all(words) and "".join(words).replace("-", "").isalnum():
+            return " ".join(words)  # shlex would cost `list` a percent
+        import shlex
+
+        return shlex.join(words)
 
     @functools.cached_property
     def host(self) -> "Host":
@@ -103,6 +109,10 @@ class QemuApp(cliff.app.App):
             progress=self.ui.progress,
             who=self.typed,
         )
+
+    def host_of(self, vm: "VM") -> "Host":
+        """The same, with the settings that a VM's definition has."""
+        return self.host.seen_by(vm.paths)
 
     @functools.cached_property
     def hooks(self) -> Hooks:

@@ -97,6 +97,7 @@ PROBE_TIMEOUT = Setting(
     "how long `list` waits for the answers of all monitors",
     kind="duration",
     parse=parse_duration,
+    instance=False,
 )
 CONNECT_TIMEOUT = Setting(
     "connect.timeout",
@@ -165,6 +166,7 @@ ACCEL = Setting(
     "the accelerator of new instances: auto, kvm or tcg",
     kind="auto|kvm|tcg",
     parse=_one_of("auto", "kvm", "tcg"),
+    instance=False,
 )
 MEMORY = Setting(
     "memory",
@@ -172,6 +174,7 @@ MEMORY = Setting(
     "the memory of new instances",
     kind="size",
     parse=parse_size,
+    instance=False,
 )
 CPUS = Setting(
     "cpus",
@@ -179,6 +182,7 @@ CPUS = Setting(
     "the number of CPUs of new instances",
     kind="count",
     parse=_count,
+    instance=False,
 )
 PROFILE = Setting(
     "profile",
@@ -186,20 +190,15 @@ PROFILE = Setting(
     "the profile of new instances; empty: the architecture's usual one",
     kind="text",
     parse=str,
-)
-DISK_SIZE = Setting(
-    "disk.size",
-    "10G",
-    "the size of a new, empty disk",
-    kind="size",
-    parse=parse_size,
+    instance=False,
 )
 FORWARD_HOST = Setting(
     "forward.host",
     "127.0.0.1",
-    "the host address that forwarded ports are bound to",
+    "the host address of the forwarded ports of new instances",
     kind="text",
     parse=str,
+    instance=False,
 )
 QEMU_PATH = Setting(
     "qemu.path",
@@ -216,13 +215,6 @@ QEMU_BINARY = Setting(
     kind="text",
     parse=str,
     instance=False,
-)
-SNAPSHOT_MAX_FREEZE = Setting(
-    "snapshot.max-freeze",
-    "10s",
-    "how long a guest's file systems may be frozen",
-    kind="duration",
-    parse=parse_duration,
 )
 LOG_SERIAL_MAX = Setting(
     "log.serial-max",

@@ -46,8 +46,9 @@ async def _attach(
     app: "QemuApp", vm: "VM", replay_lines: int, silence_s: float
 ) -> None:
     keys, screen = sys.stdin.fileno(), sys.stdout.fileno()
-    await logs.bound(app.host, vm)
-    async with console.connected(app.host, vm) as sock:
+    host = app.host_of(vm)
+    await logs.bound(host, vm)
+    async with console.connected(host, vm) as sock:
         if not app.stdin.isatty():
             why = await console.pump(
                 *(sock, keys, screen), terminal=False, silence_s=silence_s

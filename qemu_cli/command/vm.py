@@ -158,7 +158,8 @@ class VMCommand(Lister):
         try:
             self._check(vm)
             if "qmp" in self.needs:
-                async with self.app.qmp.open(vm.monitors) as session:
+                sessions = self.app.host_of(vm).sessions
+                async with sessions.open(vm.monitors) as session:
                     result = await self.act(vm, session, args)
             else:
                 result = await self.act(vm, None, args)  # type: ignore[arg-type]

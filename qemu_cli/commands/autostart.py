@@ -50,7 +50,7 @@ class AutostartEnable(VMCommand):
     ) -> Result:
         from qemu_cli.instance import autostart
 
-        host = self.app.host
+        host = self.app.host_of(vm)
         system = args.system or (os.geteuid() == 0 and not args.user)
         unit = autostart.plan(host, vm.paths, system=system)
         if args.dry_run:
@@ -75,7 +75,7 @@ class AutostartDisable(VMCommand):
     ) -> Result:
         from qemu_cli.instance import autostart
 
-        removed = await autostart.disable(self.app.host, vm.paths)
+        removed = await autostart.disable(self.app.host_of(vm), vm.paths)
         names = ", ".join(map(str, removed))
         return Result(
             f"disabled ({names})", {"units": [str(file) for file in removed]}

@@ -68,6 +68,7 @@ class Clone(ShowOne):
 
         host = self.app.host
         vm = resolve(host.paths, args.name, probe=host.probe)
+        host = self.app.host_of(vm)
 
         async def work() -> "Cloned":
             clone.check_cloneable(vm, full=args.full)

@@ -6,26 +6,39 @@ from pathlib import Path
 
 from qemu_cli.command import Command, Lister
 from qemu_cli.command.display import Table
+from qemu_cli.config import Config
 from qemu_cli.errors import NotFoundError
 
 
 class ConfigList(Lister):
-    """Show every setting, its value and where it comes from."""
+    """Show every setting, its value and where it comes from.
+
+    With --instance: as they are for one VM, whose definition can have
+    some too; `qemu set NAME config.KEY=VALUE` puts them there.
+    """
 
     examples = (
         "qemu config list",
         "qemu config list --columns key,value,doc",
+        "qemu config list --instance web",
     )
     table_columns = ("key", "value", "scope", "origin")
 
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the VM."""
+        parser = super().get_parser(prog_name)
+        _add_instance(parser)
+        return parser
+
     def take_action(self, parsed_args: argparse.Namespace) -> Table:
         """Look through all scopes."""
-        return ("key", "value", "scope", "origin", "doc"), self._rows()
+        config = _config(self, parsed_args)
+        return ("key", "value", "scope", "origin", "doc"), self._rows(config)
 
-    def _rows(self) -> Iterator[tuple[str, ...]]:
+    def _rows(self, config: Config) -> Iterator[tuple[str, ...]]:
         from qemu_cli import settings
 
-        for key, value in self.app.config.items():
+        for key, value in config.items():
             setting = settings.find(key)
             doc = setting.doc if setting else ""
             yield key, value.text, value.scope, value.origin, doc
@@ -34,17 +47,21 @@ class ConfigList(Lister):
 class ConfigGet(Command):
     """Show the value of one setting."""
 
-    examples = ("qemu config get shutdown.timeout",)
+    examples = (
+        "qemu config get shutdown.timeout",
+        "qemu config get shutdown.timeout --instance web",
+    )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the key."""
         parser = super().get_parser(prog_name)
         parser.add_argument("key", metavar="KEY")
+        _add_instance(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Print it."""
-        value = self.app.config.lookup(parsed_args.key)
+        value = _config(self, parsed_args).lookup(parsed_args.key)
         if value.scope == "default" and "." in parsed_args.key:
             self._require_single(parsed_args.key)
         self.app.stdout.write(value.text + "\n")
@@ -55,6 +72,27 @@ class ConfigGet(Command):
 
         if key not in settings.SETTINGS:
             raise NotFoundError(f"{key} is not set")
+
+
+def _add_instance(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--instance", metavar="NAME", help="as it is for this VM"
+    )
+
+
+def _config(command: Command, args: argparse.Namespace) -> Config:
+    """All scopes, or with ``--instance`` those that count for a VM.
+
+    :raise QemuCliError: its definition can't be understood
+    """
+    host = command.app.host
+    if args.instance is None:
+        return host.config
+    from qemu_cli.instance.resolve import resolve
+
+    vm = resolve(host.paths, args.instance, probe=host.probe)
+    table = vm.definition.config
+    return host.config.for_instance(table, str(vm.paths.definition))
 
 
 class _Change(Command):

@@ -60,5 +60,5 @@ class Delete(VMCommand):
             for line in delete.plan_delete(vm.paths).describe():
                 self.app.stdout.write(f"{line}\n")
             return Result("")
-        await delete.delete(self.app.host, vm)
+        await delete.delete(self.app.host_of(vm), vm)
         return Result("deleted")

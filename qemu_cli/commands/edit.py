@@ -77,7 +77,7 @@ class Edit(Command):
 
         return loop.run(
             redefine.replace(
-                self.app.host,
+                self.app.host_of(vm),
                 vm,
                 before,
                 text,

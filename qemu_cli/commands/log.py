@@ -78,7 +78,7 @@ class Log(Lister):
             if not log.exists():
                 self.app.ui.say(f"there is no {log} yet: it was never started")
             if serial and vm.alive:
-                loop.run(logs.bound(host, vm))
+                loop.run(logs.bound(self.app.host_of(vm), vm))
             self._show_file(log, parsed_args)
             return 0
         if parsed_args.follow:

@@ -28,7 +28,7 @@ class Pause(VMCommand):
     ) -> Result:
         from qemu_cli.instance import pause
 
-        await pause.pause(self.app.host, vm)
+        await pause.pause(self.app.host_of(vm), vm)
         return Result("paused", {"state": "paused"})
 
 
@@ -68,7 +68,7 @@ class Resume(VMCommand):
     ) -> Result:
         from qemu_cli.instance import pause
 
-        was = await pause.resume(self.app.host, vm)
+        was = await pause.resume(self.app.host_of(vm), vm)
         return Result(
             _WORDS.get(was, "running"), {"state": "running", "was": was}
         )

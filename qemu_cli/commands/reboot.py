@@ -39,10 +39,10 @@ class Reboot(VMCommand):
     ) -> Result:
         from qemu_cli.instance import reboot
 
-        timeout_s = args.timeout
+        host, timeout_s = self.app.host_of(vm), args.timeout
         if timeout_s is None:
-            timeout_s = self.app.config[settings.SHUTDOWN_TIMEOUT]
-        done = await reboot.reboot(self.app.host, vm, timeout_s=timeout_s)
+            timeout_s = host.config[settings.SHUTDOWN_TIMEOUT]
+        done = await reboot.reboot(host, vm, timeout_s=timeout_s)
         seconds = round(done.seconds, 1)
         return Result(
             f"rebooting, asked by {_WORDS[done.by]}, after {seconds:g} s",
@@ -61,7 +61,7 @@ class Reset(VMCommand):
     ) -> Result:
         from qemu_cli.instance import reboot
 
-        runs = await reboot.reset(self.app.host, vm)
+        runs = await reboot.reset(self.app.host_of(vm), vm)
         if runs:
             return Result("reset", {"state": "running"})
         return Result("reset; it is still paused", {"state": "paused"})

@@ -34,7 +34,10 @@ class Rename(Command):
         vm = resolve(host.paths, parsed_args.name, probe=host.probe)
         plan = loop.run(
             rename.rename(
-                host, vm, parsed_args.new, dry_run=parsed_args.dry_run
+                self.app.host_of(vm),
+                vm,
+                parsed_args.new,
+                dry_run=parsed_args.dry_run,
             )
         )
         if parsed_args.dry_run:

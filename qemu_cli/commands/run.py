@@ -114,7 +114,7 @@ class Run(Command):
         host = self.app.host
         vm = resolve(host.paths, name, probe=host.probe)
         offset = logs.tail_offset(vm.paths.serial_log, 0)
-        return (await start.start(host, vm)).vm, offset
+        return (await start.start(self.app.host_of(vm), vm)).vm, offset
 
     def _foreground(self, started: "tuple[VM, int]") -> None:
         from qemu_cli.command import loop
@@ -122,7 +122,7 @@ class Run(Command):
         from qemu_cli.instance import foreground
 
         vm, offset = started
-        host = self.app.host
+        host = self.app.host_of(vm)
         if self.app.stdin.isatty() and self.app.stdout.isatty():
             # What is in the log is of former runs.
             attach(self.app, vm, replay_lines=0)

@@ -36,7 +36,7 @@ class Save(VMCommand):
     ) -> Result:
         from qemu_cli.instance import saved
 
-        host = self.app.host
+        host = self.app.host_of(vm)
         if args.dry_run:
             plan = await saved.plan_save(host, vm)
             for line in plan.describe():

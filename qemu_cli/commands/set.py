@@ -63,7 +63,7 @@ class Set(Command):
         vm = resolve(host.paths, parsed_args.name, probe=host.probe)
         done = loop.run(
             redefine.assign(
-                host,
+                self.app.host_of(vm),
                 vm,
                 assignments,
                 confirm=functools.partial(

@@ -56,11 +56,11 @@ class Shutdown(VMCommand):
     ) -> Result:
         from qemu_cli.instance import shutdown
 
-        timeout_s = args.timeout
+        host, timeout_s = self.app.host_of(vm), args.timeout
         if timeout_s is None:
-            timeout_s = self.app.config[settings.SHUTDOWN_TIMEOUT]
+            timeout_s = host.config[settings.SHUTDOWN_TIMEOUT]
         ended = await shutdown.shutdown(
-            self.app.host, vm, timeout_s=timeout_s, force=args.force
+            host, vm, timeout_s=timeout_s, force=args.force
         )
         return _result(ended)
 
@@ -76,7 +76,7 @@ class Quit(VMCommand):
     ) -> Result:
         from qemu_cli.instance import shutdown
 
-        return _result(await shutdown.quit_(self.app.host, vm))
+        return _result(await shutdown.quit_(self.app.host_of(vm), vm))
 
 
 class Kill(VMCommand):
@@ -90,7 +90,7 @@ class Kill(VMCommand):
     ) -> Result:
         from qemu_cli.instance import shutdown
 
-        return _result(await shutdown.kill(self.app.host, vm))
+        return _result(await shutdown.kill(self.app.host_of(vm), vm))
 
 
 def _result(ended: "Ended") -> Result:

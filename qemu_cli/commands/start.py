@@ -58,6 +58,11 @@ class Start(VMCommand):
 
     def select(self, args: argparse.Namespace) -> "Sequence[VM]":
         vms = super().select(args)
+        if args.console and len(vms) != 1:
+            raise UsageError(
+                f"--console is for one VM, and these are {len(vms)}"
+            )
+        args.first = vms[0].name if vms else None
         if args.discard_saved and not args.dry_run:
             from qemu_cli.instance import saved
 
@@ -70,16 +75,12 @@ class Start(VMCommand):
         return vms
 
     def run(self, parsed_args: argparse.Namespace) -> int:
-        if parsed_args.console and (
-            parsed_args.all or len(parsed_args.names) != 1
-        ):
-            raise UsageError("--console is for one VM: name it")
         code = super().run(parsed_args)
         if parsed_args.console and code == 0 and not parsed_args.dry_run:
             from qemu_cli.command.console import attach
             from qemu_cli.instance.resolve import resolve
 
-            host, name = self.app.host, parsed_args.names[0]
+            host, name = self.app.host, parsed_args.first
             attach(self.app, resolve(host.paths, name, probe=host.probe))
         return code
 
@@ -88,7 +89,7 @@ class Start(VMCommand):
     ) -> Result:
         from qemu_cli.instance import start
 
-        host = self.app.host
+        host = self.app.host_of(vm)
         if args.dry_run:
             plan = await start.plan_start(
                 host,

@@ -122,7 +122,7 @@ async def _gather(
     host: Host, paths: InstancePaths, definition: Definition
 ) -> Facts:
     tool = tools.find("qemu-img", host.config)
-    taken = set(taken_ports(host))
+    taken = {number for _, number in taken_ports(host)}
     host_ports: list[int] = []
     for forward in definition.forwards:
         host_ports.append(

@@ -245,25 +245,25 @@ def _ports(host: Host, wish: Wish) -> tuple[int, ...]:
     chosen: list[int] = []
     for forward in wish.forwards:
         port = forward.host_port
-        if port in taken and port:
+        if owner := taken.get((forward.protocol, port)):
             raise StateError(
-                f"the host port {port} belongs to instance '{taken[port]}'",
+                f"the host port {port} belongs to instance '{owner}'",
                 hint="without a host port a free one is chosen",
             )
         if not port:
             port = host_ports.choose(
                 forward.host_address,
-                {*taken, *typed, *chosen},
+                {*(number for _, number in taken), *typed, *chosen},
                 udp=forward.protocol == "udp",
             )
         chosen.append(port)
     return tuple(chosen)
 
 
-def taken_ports(host: Host) -> dict[int, str]:
-    """The host ports that instances forward, and whose they are."""
+def taken_ports(host: Host) -> dict[tuple[str, int], str]:
+    """The protocol and host port of all forwards, and whose they are."""
     return {
-        forward.host_port: paths.name
+        (forward.protocol, forward.host_port): paths.name
         for paths, definition in needs.definitions(host)
         for forward in definition.forwards
     }

@@ -106,6 +106,13 @@ async def details(host: Host, vm: VM) -> Details:
         problems.append(str(error))
         if vm.process is None:
             vm = vm._replace(state="broken", reason=str(error))
+    else:
+        try:
+            host.config.for_instance(
+                definition.config, str(vm.paths.definition)
+            )
+        except QemuCliError as error:
+            problems.append(str(error))
     procfs = ProcFS()
     monitors: tuple[SocketUse, ...] = ()
     console = None

@@ -202,7 +202,8 @@ async def _check(
     if before is None or before.forwards != after.forwards:
         taken = taken_ports(host)
         for forward in after.forwards:
-            owner = taken.get(forward.host_port, paths.name)
+            port = forward.protocol, forward.host_port
+            owner = taken.get(port, paths.name)
             if owner != paths.name:
                 raise StateError(
                     f"the host port {forward.host_port} belongs to instance "
@@ -220,7 +221,7 @@ async def _check(
 
 
 def _port_chooser(host: Host) -> keys.ChoosePort:
-    chosen = set(taken_ports(host))
+    chosen = {number for _, number in taken_ports(host)}
 
     def choose(wish: ForwardWish) -> int:
         port = ports.choose(

@@ -92,6 +92,8 @@ async def plan_start(
     :raise NotFoundError: a file or QEMU itself is missing
     :raise StateError: what was saved does not fit any more
     """
+    # The host's settings served until now, if these make no sense.
+    host.config.for_instance(definition.config, str(paths.definition))
     kept = None
     if paths.saved_facts.exists() and not discard_saved:
         kept = _saved().load(paths)

@@ -395,7 +395,8 @@ def test_a_port_of_another_vm(web: QemuHome) -> None:
 def test_a_change_of_a_running_vm_waits(web: QemuHome) -> None:
     ok(web("start", "web", "--paused"))
     assert "next start" in ok(web("set", "web", "memory=128M")).err
-    assert "next start" not in ok(web("set", "web", "config.cpus=1")).err
+    said = ok(web("set", "web", "config.start.timeout=1m")).err
+    assert "next start" not in said
     running = ok(web("list", "web", "-f", "json")).json[0]
     assert running["memory_mib"] == 64
     ok(web("quit", "web"))
@@ -413,7 +414,7 @@ def test_what_a_saved_state_goes_with(web: QemuHome) -> None:
     assert refused.rc == 2
     assert "saved state" in refused.err
     assert definition(web, "two")["machine"]["memory_mib"] == 64
-    ok(web("set", "two", "config.memory=2G"))
+    ok(web("set", "two", "config.lock.timeout=9s"))
     assert web("clone", "two", "three").rc == 4
     assert web("rename", "web", "www").rc == 4
     ok(web("rename", "two", "deux"))

@@ -211,7 +211,7 @@ def test_clone(qemu_home: QemuHome) -> None:
             break
         # The repair comes with the next command on either of the two.
         first = new if number % 2 and new in names(qemu_home) else name
-        repaired = qemu_home("set", first, "config.memory=1G")
+        repaired = qemu_home("set", first, "config.lock.timeout=9s")
         assert "had been interrupted: took it back" in repaired.err, index
         assert repaired.rc == (4 if first == new else 0), repaired.err
         assert names(qemu_home) == {name}
@@ -267,7 +267,7 @@ def test_delete(qemu_home: QemuHome, image: Path, by: str) -> None:
             break
         if by == "another VM":
             # What is left of a VM that is gone is looked at by any command.
-            said = ok(qemu_home("set", "other", "config.memory=1G")).err
+            said = ok(qemu_home("set", "other", "config.lock.timeout=9s")).err
         elif name in names(qemu_home):
             said = qemu_home("delete", name, "--yes").err
         else:

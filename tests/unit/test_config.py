@@ -43,8 +43,8 @@ def test_each_scope_beats_the_one_before(files):
 
 def test_an_instances_view_changes_no_other(files):
     ours = config(files)
-    ours.for_instance({"cpus": 4}, "web")
-    assert ours[settings.CPUS] == 1
+    ours.for_instance({"start": {"timeout": "4s"}}, "web")
+    assert ours[settings.START_TIMEOUT] == 30
 
 
 def test_values_have_types(files):
@@ -103,6 +103,12 @@ def test_a_file_that_is_no_toml_is_named(files):
     files["user"].write_text("memory = \n")
     with pytest.raises(QemuCliError, match=r"user\.toml"):
         config(files)[settings.MEMORY]
+
+
+@pytest.mark.parametrize("key", ["cpus", "memory", "forward.host"])
+def test_what_counts_at_create_is_not_for_an_instance(files, key):
+    with pytest.raises(UsageError, match="can't be set by an instance"):
+        config(files).for_instance({key: "1"}, "web")
 
 
 @pytest.mark.parametrize("key", ["alias.ls", "editor", "pager", "qemu.path"])

@@ -53,6 +53,7 @@ def run(tmp_path):
             user=nowhere, system=nowhere, environ={}, overrides=settings
         )
         app.qmp = Sessions()
+        app.host_of = lambda vm: SimpleNamespace(sessions=app.qmp)
         instance = command(app, argparse.Namespace(), cmd_name="poke")
         instance.select = lambda args: vms
         args = instance.get_parser("qemu poke").parse_args(words)
