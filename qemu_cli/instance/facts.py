@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 # Not compiled here: most lists have no forward, and re remembers it.
 _FORWARD = r"hostfwd=(tcp|udp)?:([^:]*):(\d+)-([^:]*):(\d+)"
+_OPTIONS = frozenset(
+    {
+        *("machine", "M", "accel", "enable-kvm", "smp", "m"),
+        *("netdev", "nic", "net"),
+    }
+)
 _TOPOLOGY = ("sockets", "dies", "clusters", "cores", "threads")
 _MIB = {"": 1, "M": 1, "G": 1024, "T": 1 << 20, "K": 1 / 1024, "B": 1 / 2**20}
 
@@ -90,10 +96,9 @@ def from_definition(definition: "Definition") -> Facts:
 
 
 def _options(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for index, word in enumerate(argv):
-        if word.startswith("-"):
-            following = argv[index + 1] if index + 1 < len(argv) else ""
-            yield word.lstrip("-"), following
+    for word, following in zip(argv, (*argv[1:], ""), strict=True):
+        if word[:1] == "-" and (option := word.lstrip("-")) in _OPTIONS:
+            yield option, following
 
 
 def _keys(value: str, first: str) -> dict[str, str]:

@@ -94,9 +94,10 @@ def probe(
                 if left_s <= 0:
                     break
                 for key, _ in selector.select(left_s):
+                    # Closed later: QEMU would be busy with our leaving
+                    # while others still have to answer.
                     if not key.data.read():
                         selector.unregister(key.fileobj)
-                        key.data.sock.close()
         return [talk.answer or talk.silence() for talk in talks]
     finally:
         for talk in talks:
