@@ -96,7 +96,7 @@ def from_definition(definition: "Definition") -> Facts:
 
 
 def _options(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for word, following in zip(argv, (*argv[1:], ""), strict=True):
+    for word, following in zip(argv, (*argv[1:], ""), strict=False):
         if word[:1] == "-" and (option := word.lstrip("-")) in _OPTIONS:
             yield option, following
 
