@@ -96,7 +96,7 @@ class CommandManager(cliff.commandmanager.CommandManager):
                     raise GroupAloneError(words)
                 raise UnknownCommandError(
                     f"{' '.join(argv[: count + 1])!r} is not a qemu command",
-                    hint=f"`qemu {words}` can: "
+                    hint=f"'qemu {words}' can: "
                     + ", ".join(m.removeprefix(f"{words} ") for m in members),
                 )
         raise UnknownCommandError(
@@ -105,7 +105,7 @@ class CommandManager(cliff.commandmanager.CommandManager):
                 argv[0],
                 {each.split()[0] for each in [*self.commands, *self.foreign]},
             )
-            or "`qemu help` lists all commands",
+            or "'qemu help' lists all commands",
         )
 
     def group(self, words: str) -> list[str]:

@@ -129,7 +129,7 @@ def unknown(key: str, where: str = "") -> UsageError:
     return UsageError(
         f"{where}there is no setting {key!r}",
         hint=did_you_mean(key, settings.SETTINGS)
-        or "`qemu config list` names all settings",
+        or "'qemu config list' names all settings",
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import cliff.command
 
 from qemu_cli.errors import UsageError
+from qemu_cli.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from qemu_cli.app import QemuApp
@@ -54,12 +55,35 @@ class Parser(argparse.ArgumentParser):
                 words.append(word)
         return super().parse_known_args(words, namespace)
 
+    def parse_args(  # type: ignore[override]
+        self,
+        args: Sequence[str] | None = None,
+        namespace: argparse.Namespace | None = None,
+    ) -> argparse.Namespace:
+        """Parse all words.
+
+        :raise UsageError: some are not understood; names the nearest option
+        """
+        parsed, rest = self.parse_known_args(args, namespace)
+        if rest:
+            raise UsageError(
+                f"not understood: {' '.join(rest)}",
+                hint=did_you_mean(
+                    rest[0].partition("=")[0], self._option_string_actions
+                )
+                or self._see_help(),
+            )
+        return parsed
+
     def error(self, message: str) -> NoReturn:
         """Raise instead of leaving the program.
 
         :raise UsageError: always
         """
-        raise UsageError(message, hint=f"see `{self.prog} --help`")
+        raise UsageError(message, hint=self._see_help())
+
+    def _see_help(self) -> str:
+        return f"see '{self.prog} --help'"
 
 
 class Command(cliff.command.Command):

@@ -131,7 +131,6 @@ def wish_of(args: argparse.Namespace, config: "Config") -> "Wish":
         DiskWish,
         Wish,
         parse_forward,
-        parse_memory,
     )
 
     mode: Mode = "overlay"
@@ -150,7 +149,7 @@ def wish_of(args: argparse.Namespace, config: "Config") -> "Wish":
         cpu=args.cpu,
         accel=args.accel,
         cpus=args.cpus,
-        memory_bytes=parse_memory(args.memory) if args.memory else None,
+        memory_bytes=_memory(args.memory),
         firmware=args.firmware,
         secure_boot=args.secure_boot,
         tpm=args.tpm,
@@ -249,7 +248,20 @@ def _nics(values: list[str] | None) -> "tuple[NicWish, ...]":
     return tuple(nics)
 
 
+def _memory(text: str | None) -> int | None:
+    from qemu_cli.instance.wish import parse_memory
+
+    if text is None:
+        return None
+    try:
+        return parse_memory(text)
+    except UsageError as error:
+        raise UsageError(
+            f"--memory: '{text}' is not a size", hint=error.hint
+        ) from None
+
+
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or int(text) < 1:
-        raise UsageError(f"not a number of CPUs: '{text}'")
+        raise UsageError(f"--cpus: '{text}' is not a number of CPUs")
     return int(text)

@@ -6,7 +6,7 @@ from typing import Any
 
 from qemu_cli.columns import Duration, Named, Size, State
 from qemu_cli.command import Lister
-from qemu_cli.command.display import Table
+from qemu_cli.command.display import Table, require_column
 from qemu_cli.instance import facts as machine_facts
 from qemu_cli.instance import resolve
 from qemu_cli.instance.facts import Cache, Facts
@@ -106,9 +106,11 @@ class List(Lister):
 
         :raise UsageError: there is none of that name
         """
-        from qemu_cli.extensions import pick
+        from qemu_cli import extensions
 
-        column: Callable[[VM], Any] = pick("qemu_cli.columns.list", name)
+        group = "qemu_cli.columns.list"
+        require_column(name, [*_COLUMNS, *extensions.names(group)])
+        column: Callable[[VM], Any] = extensions.pick(group, name)
         return column
 
 
@@ -155,7 +157,7 @@ def _row(vm: VM, cache: Cache, procfs: ProcFS) -> dict[str, Any]:
         "accel": facts.accel,
         "cpus": facts.cpus,
         "memory_mib": None if memory is None else Size(memory, unit=_MIB),
-        "uptime_s": Duration(procfs.uptime_s(vm.process))
+        "uptime_s": Duration(round(procfs.uptime_s(vm.process), 2))
         if vm.process
         else None,
         "forwards": Named(

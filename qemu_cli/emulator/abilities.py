@@ -67,6 +67,21 @@ class BinaryFacts(msgspec.Struct, frozen=True):
             ) from None
 
 
+    def check_cpu(self, model: str) -> None:
+        """Check that ``-cpu`` takes this model, whatever its features.
+
+        :raise UsageError: when there is none; the nearest is named
+        """
+        name = model.partition(",")[0]
+        # A binary that can't list its models has none here.
+        if self.cpu_models and name not in {*self.cpu_models, "host"}:
+            raise UsageError(
+                f"QEMU for {self.arch} has no CPU model '{name}'",
+                hint=did_you_mean(name, self.cpu_models)
+                or f"the list: qemu-system-{self.arch} -cpu help",
+            )
+
+
 class _Cached(msgspec.Struct, frozen=True):
     identity: tuple[str, int, int]
     facts: BinaryFacts

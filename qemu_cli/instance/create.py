@@ -90,6 +90,8 @@ async def gather(host: Host, wish: Wish) -> Facts:
     known = await abilities.load(qemu, host.paths)
     profile = _profile(wish, arch, config[settings.PROFILE])
     machine = known.machine(wish.machine or profile.machine)
+    if wish.cpu:
+        known.check_cpu(wish.cpu)
     wanted = wish.accel or config[settings.ACCEL]
     decided = (
         await accel.decide(qemu, known, host.paths)

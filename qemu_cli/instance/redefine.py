@@ -212,6 +212,7 @@ async def _check(
     if before is None or before.machine != after.machine:
         qemu = binary.find(after.arch, host.config)
         facts = await abilities.load(qemu, host.paths)
+        facts.check_cpu(after.machine.cpu)
         most = facts.machine(after.machine.type).cpus_max
         if after.machine.max_cpus > most:
             raise UsageError(

@@ -161,7 +161,9 @@ def test_columns_and_sorting(home: QemuHome) -> None:
         ("-memory_mib", ["web-1", "web-2", "broken"]),
     ):
         assert names_of(home, "--sort", keys) == order
-    assert home("list", "--columns", "colour").rc == 2
+    unknown = home("list", "--columns", "colour")
+    assert unknown.rc == 2
+    assert "known: name, state," in unknown.err
     assert home("list", "--sort", "colour").rc == 2
 
 

@@ -65,4 +65,4 @@ async def plugins(host: Host) -> list[Check]:
                 extensions.load(entry)
             except QemuCliError as error:
                 found.append(fail("plug-in", str(error), error.hint))
-    return found or [ok("plug-ins", f"{count} things, all can be loaded")]
+    return found or [ok("plug-ins", f"{count} entry points, all load")]

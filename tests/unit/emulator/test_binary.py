@@ -128,7 +128,7 @@ def facts() -> BinaryFacts:
         machines={"pc-q35-7.2": versioned},
         aliases={"q35": "pc-q35-7.2"},
         accelerators=frozenset({"tcg"}),
-        cpu_models=frozenset(),
+        cpu_models=frozenset({"max", "Haswell"}),
         options=frozenset(),
     )
 
@@ -142,3 +142,14 @@ def test_unknown_machine_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="q53") as error:
         facts().machine("q53")
     assert "q35" in (error.value.hint or "")
+
+
+@pytest.mark.parametrize("model", ["max", "Haswell,-hle", "host"])
+def test_a_cpu_model_may_have_features(model: str) -> None:
+    facts().check_cpu(model)
+
+
+def test_unknown_cpu_model_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="'Hasswell'") as error:
+        facts().check_cpu("Hasswell,+vmx")
+    assert "Haswell" in (error.value.hint or "")

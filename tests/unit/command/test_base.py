@@ -1,0 +1,28 @@
+"""The parser of all commands: what it says of words it does not know."""
+
+import pytest
+
+from qemu_cli.command.base import Parser
+from qemu_cli.errors import UsageError
+
+
+@pytest.fixture
+def parser() -> Parser:
+    parser = Parser(prog="qemu list")
+    parser.add_argument("--columns")
+    return parser
+
+
+@pytest.mark.parametrize("word", ["--colums", "--colums=name"])
+def test_a_mistyped_option_has_the_nearest_named(
+    parser: Parser, word: str
+) -> None:
+    with pytest.raises(UsageError, match=f"not understood: {word}") as error:
+        parser.parse_args([word, "name"])
+    assert error.value.hint == "did you mean --columns?"
+
+
+def test_other_words_lead_to_the_help(parser: Parser) -> None:
+    with pytest.raises(UsageError, match="not understood: web two") as error:
+        parser.parse_args(["web", "two"])
+    assert error.value.hint == "see 'qemu list --help'"
