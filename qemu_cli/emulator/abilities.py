@@ -66,7 +66,6 @@ class BinaryFacts(msgspec.Struct, frozen=True):
                 or f"the list: qemu-system-{self.arch} -machine help",
             ) from None
 
-
     def check_cpu(self, model: str) -> None:
         """Check that ``-cpu`` takes this model, whatever its features.
 
