@@ -193,6 +193,8 @@ def _order(value: Any) -> tuple[int, Any]:
 class ShowOne(Display):
     """A command that shows one thing.
 
+    A table leaves out what is empty, unless it is asked for by name.
+
     ``take_action`` returns names and values, as cliff's ShowOne does.
     """
 
@@ -209,12 +211,19 @@ class ShowOne(Display):
         """Print the names and values."""
         formatter = self.formatter(parsed_args)
         names, values = self.take_action(parsed_args)
+        row = dict(zip(names, values, strict=True))
         shown = self.chosen(parsed_args, names)
-        row = [values[names.index(name)] for name in shown]
+        if parsed_args.columns is None and getattr(formatter, "human", False):
+            shown = [name for name in shown if _says(row[name])]
         formatter.emit_one(
             shown,
-            self.faces(formatter, row),
+            self.faces(formatter, (row[name] for name in shown)),
             self.app.stdout,
             self.prepare(parsed_args),
         )
         return 0
+
+
+def _says(value: Any) -> bool:
+    value = plain(value)
+    return value is not None and value not in ("", [], {})

@@ -46,16 +46,7 @@ class Show(ShowOne):
         host = self.app.host
         vm = resolve(host.paths, parsed_args.name, probe=host.probe)
         row = _row(loop.run(details(host, vm)))
-        if self.format_name(parsed_args) == "table" and (
-            parsed_args.columns is None
-        ):
-            row = {key: value for key, value in row.items() if _says(value)}
         return list(row), list(row.values())
-
-
-def _says(value: Any) -> bool:
-    value = plain(value)
-    return value is not None and value not in ("", [], {})
 
 
 def _row(found: "Details") -> dict[str, Any]:

@@ -83,5 +83,6 @@ async def check_unneeded(host: Host, paths: InstancePaths) -> None:
         who = ", ".join(f"'{name}' ({file})" for name, file in needed.items())
         raise StateError(
             f"'{paths.name}' is needed by {who}",
-            hint="delete those first, or make them stand alone",
+            hint="delete those first; 'qemu clone NAME NEW --full' makes a"
+            " copy that needs nothing",
         )
