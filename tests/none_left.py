@@ -40,11 +40,23 @@ def carriers(mark: str) -> dict[int, str]:
     return found
 
 
+def left_behind(mark: str) -> dict[int, str]:
+    """Who carries the mark, also when it is in the middle of an exec.
+
+    For a moment it has no environment then, hence the second look.
+    """
+    found = carriers(mark)
+    if not found:
+        time.sleep(0.1)
+        found = carriers(mark)
+    return found
+
+
 def main(command: list[str]) -> int:
     mark = uuid.uuid4().hex
     code = subprocess.run(command, env=os.environ | {MARK: mark}).returncode
     end = time.monotonic() + GRACE_S
-    while (left := carriers(mark)) and time.monotonic() < end:
+    while (left := left_behind(mark)) and time.monotonic() < end:
         time.sleep(0.05)
     for pid, words in left.items():
         print(f"left behind: process {pid}: {words}", file=sys.stderr)
