@@ -55,6 +55,7 @@ class Create(ShowOne):
     ) -> tuple[Sequence[str], Sequence[Any]]:
         from qemu_cli.command import loop
         from qemu_cli.instance import create, start
+        from qemu_cli.instance.host import pid_of
         from qemu_cli.instance.resolve import resolve
 
         host = self.app.host
@@ -65,10 +66,12 @@ class Create(ShowOne):
             if parsed_args.start:
                 vm = resolve(host.paths, wish.name, probe=host.probe)
                 try:
-                    await start.start(host, vm)
+                    started = await start.start(host, vm)
                 except QemuCliError:
                     host.say(f"{wish.name}: created, but not started")
                     raise
+                pid = pid_of(started.vm)
+                host.say(f"{wish.name}: started (pid {pid})")
             return made
 
         made = loop.run(work())

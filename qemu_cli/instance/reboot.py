@@ -21,7 +21,7 @@ from qemu_cli.instance.shutdown import (
     check_can_hear,
 )
 from qemu_cli.instance.vm import VM
-from qemu_cli.qmp.session import Event, Listener, Session
+from qemu_cli.qmp.session import Listener, Session
 
 _CTRL_ALT_DEL = {
     "keys": [
@@ -98,11 +98,16 @@ async def reboot(host: Host, vm: VM, *, timeout_s: float) -> Rebooted:
 async def _ask(
     host: Host, vm: VM, events: Listener, deadline: float
 ) -> str | None:
-    """Ask the guest; returns what it heard, or None when time is over."""
+    """Ask the guest; returns what it heard, or None when time is over.
+
+    A reset from before it was asked is none of ours.
+    """
     by: str | None = None
+    asked_at_s: float | None = None
     press_at = 0.0
     while (left_s := deadline - time.monotonic()) > 0:
         async with host.sessions.open(vm.monitors) as session:
+            asked_at_s = asked_at_s or time.time()
             if by is None and await agent_is_there(session):
                 by = await ask_agent(host, vm, "reboot")
                 press_at = time.monotonic() + AGENT_PATIENCE_S
@@ -111,27 +116,28 @@ async def _ask(
                 by = by or "ctrl-alt-del"
                 press_at = time.monotonic() + PRESS_AGAIN_S
         wait_s = min(left_s, max(0.1, press_at - time.monotonic()))
-        if await _happened(vm, events, wait_s):
+        if await _happened(vm, events, asked_at_s, wait_s):
             return by
     return None
 
 
-async def _happened(vm: VM, events: Listener, wait_s: float) -> bool:
-    """Wait for the guest's reset; false: it did not come."""
+async def _happened(
+    vm: VM, events: Listener, since_s: float, wait_s: float
+) -> bool:
+    """Wait for the guest's reset; false: it did not come.
+
+    :param since_s: seconds since 1970; earlier ones do not count
+    """
     try:
         async with asyncio.timeout(wait_s):
             while True:
                 event = await events.get()
                 if event.name == "SHUTDOWN":
                     raise _ended(vm)
-                if _by_guest(event):
+                if event.time_s >= since_s and event.data.get("guest"):
                     return True
     except TimeoutError:
         return False
-
-
-def _by_guest(event: Event) -> bool:
-    return bool(event.data.get("guest"))
 
 
 async def _press(session: Session) -> None:

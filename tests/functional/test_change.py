@@ -390,6 +390,7 @@ def test_a_port_of_another_vm(web: QemuHome) -> None:
     refused = web("set", "two", f"forward+={port}:22")
     assert refused.rc == 4
     assert "'web'" in refused.err
+    ok(web("set", "two", f"forward+={port}:22/udp"))
 
 
 def test_a_change_of_a_running_vm_waits(web: QemuHome) -> None:

@@ -428,6 +428,10 @@ def test_forwards(qemu_home: QemuHome) -> None:
     result = qemu_home("create", "other", "--forward", f"{typed}:22")
     assert result.rc == 4
     assert "belongs to instance 'vm'" in result.err
+    # A port of one protocol is not that of another.
+    both = f"{typed}:53/udp"
+    assert qemu_home("create", "dns", "--forward", both).rc == 0
+    assert qemu_home("create", "dns2", "--forward", both).rc == 4
 
 
 def test_a_forward_that_is_in_use_when_it_starts(
@@ -499,8 +503,10 @@ def test_a_bridge(qemu_home: QemuHome, bridge: str, allowed: None) -> None:
 
 
 def test_start_at_once(qemu_home: QemuHome) -> None:
-    make(qemu_home, "vm", "--start")
-    running(qemu_home, "vm")
+    result = qemu_home("create", "vm", *QUICK, "--start")
+    assert result.rc == 0, result.err
+    pid = running(qemu_home, "vm")["pid"]
+    assert f"vm: started (pid {pid})" in result.err
 
 
 def test_a_start_that_fails_says_what_was_made(qemu_home: QemuHome) -> None:

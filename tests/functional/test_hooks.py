@@ -127,27 +127,75 @@ def test_the_order_of_hooks(qemu: Plugged) -> None:
     assert qemu.calls() == ["deleted web stopped"]
 
 
-@pytest.mark.parametrize("hook", ["add_arguments", "before_start"])
-def test_a_plug_in_that_stops_a_start(qemu: Plugged, hook: str) -> None:
+def test_a_clone_is_told(qemu: Plugged) -> None:
     done(qemu("create", "web", "--accel", "tcg", "--memory", "64M"))
-    result = qemu("start", "web", fails=hook)
+    qemu.calls()
+    done(qemu("clone", "web", "two"))
+    assert qemu.calls() == ["check_definition two stopped", "cloned web two"]
+
+
+CREATE = ("create", "web", "--accel", "tcg", "--memory", "64M")
+START = ("start", "web")
+END = ("shutdown", "web", "--timeout", "1s", "--force")
+
+
+@pytest.mark.parametrize(
+    ("hook", "before", "words", "state"),
+    [
+        ("check_definition", [], CREATE, None),
+        ("check_definition", [CREATE], ("set", "web", "cpus=2"), "stopped"),
+        ("check_definition", [CREATE], ("clone", "web", "two"), "stopped"),
+        ("add_arguments", [CREATE], START, "stopped"),
+        ("before_start", [CREATE], START, "stopped"),
+        ("before_shutdown", [CREATE, START], END, "running"),
+    ],
+)
+def test_a_plug_in_that_stops_it(
+    qemu: Plugged,
+    hook: str,
+    before: list[tuple[str, ...]],
+    words: tuple[str, ...],
+    state: str | None,
+) -> None:
+    for each in before:
+        done(qemu(*each))
+    result = qemu(*words, fails=hook)
     assert result.rc == 8
     assert f"the hook {hook} of the plug-in" in result.err
     assert "no luck" in result.err
-    assert qemu.qemu_home("list", "-f", "json").json[0]["state"] == "stopped"
+    assert "Traceback" not in result.err
+    rows = qemu.qemu_home("list", "-f", "json").json
+    assert [row["state"] for row in rows] == ([state] if state else [])
+    if rows:
+        assert rows[0]["cpus"] == 1
+    assert not list(qemu.qemu_home.paths.pending.glob("*"))
 
 
-def test_a_plug_in_that_stops_a_create(qemu: Plugged) -> None:
-    result = qemu("create", "web", "--accel", "tcg", fails="check_definition")
-    assert result.rc == 8
-    assert qemu.qemu_home("list", "-f", "json").json == []
-
-
-def test_a_plug_in_that_fails_after_the_fact(qemu: Plugged) -> None:
-    result = qemu(
-        "create", "web", "--accel", "tcg", "--start", fails="after_start"
-    )
-    assert result.rc == 0
-    assert "qemu: warning: the hook after_start" in result.err
-    assert qemu.qemu_home("list", "-f", "json").json[0]["state"] == "running"
-    done(qemu("quit", "web"))
+@pytest.mark.parametrize(
+    ("hook", "before", "words", "states"),
+    [
+        ("created", [], CREATE, ["stopped"]),
+        ("cloned", [CREATE], ("clone", "web", "two"), ["stopped"] * 2),
+        ("after_start", [CREATE], START, ["running"]),
+        ("after_start", [], (*CREATE, "--start"), ["running"]),
+        ("after_exit", [CREATE, START], END, ["stopped"]),
+        ("after_exit", [CREATE, START], ("kill", "web"), ["stopped"]),
+        ("after_shutdown", [CREATE, START], END, ["stopped"]),
+        ("deleted", [CREATE], ("delete", "web", "--yes"), []),
+    ],
+)
+def test_a_plug_in_that_fails_after_the_fact(
+    qemu: Plugged,
+    hook: str,
+    before: list[tuple[str, ...]],
+    words: tuple[str, ...],
+    states: list[str],
+) -> None:
+    for each in before:
+        done(qemu(*each))
+    result = qemu(*words, fails=hook)
+    assert result.rc == 0, result.err
+    assert f"qemu: warning: the hook {hook}" in result.err
+    assert "no luck" in result.err
+    rows = qemu.qemu_home("list", "-f", "json").json
+    assert [row["state"] for row in rows] == states

@@ -83,6 +83,10 @@ def test_what_was_done_newest_first(web: QemuHome) -> None:
     assert entries[4]["command"].startswith("qemu create web")
     assert len(log(web, "-n", "2")) == 2
     assert log(web, "-n", "0") == []
+    assert web("start", "w[e]b", "--state", "stopped").rc == 0
+    assert web("kill", "web").rc == 0
+    pasted = log(web, "-n", "2")[1]["command"]
+    assert pasted == "qemu start 'w[e]b' --state stopped"
     table = web("log", "web", "-n", "1").out.splitlines()
     assert len(table) == 2
     assert "killed after" in table[1]

@@ -94,6 +94,17 @@ def test_globs_and_all(home: QemuHome) -> None:
     assert row(home, "c")["state"] == "running"
 
 
+def test_a_console_is_for_one(home: QemuHome) -> None:
+    for words in (("[ab]",), ("--all",), ("a", "b")):
+        refused = home("start", *words, "--console")
+        assert refused.rc == 2
+        assert "--console is for one VM" in refused.err
+    assert home("list", "-q", "--state", "running").out == ""
+    attached = home("start", "[a]", "--console")
+    assert attached.rc == 0, attached.err
+    assert row(home, "a")["state"] == "running"
+
+
 def test_paused(home: QemuHome) -> None:
     result = home("start", "a", "--paused", "-f", "json")
     assert result.rc == 0
