@@ -26,5 +26,5 @@ def _shown(value: Any) -> str:
     if value is None or value == []:
         return "nothing"
     if isinstance(value, list) and "host_port" in value[0]:
-        return ", ".join(f"{f['host_port']}→{f['guest_port']}" for f in value)
+        return ", ".join(f"{f['host_port']}:{f['guest_port']}" for f in value)
     return flat(value)
