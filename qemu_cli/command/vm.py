@@ -48,6 +48,9 @@ class VMCommand(Lister):
     #: run; ``qmp``: :meth:`act` gets a session on its control monitor.
     needs: frozenset[str] = frozenset()
 
+    #: One VM after the other, in the order of :meth:`select`.
+    in_turn = False
+
     @abc.abstractmethod
     async def act(
         self, vm: "VM", session: "Session", args: argparse.Namespace
@@ -144,7 +147,8 @@ class VMCommand(Lister):
         async def everyone() -> list[Row]:
             import asyncio
 
-            room = asyncio.Semaphore(self.app.config[settings.JOBS_PARALLEL])
+            parallel = self.app.config[settings.JOBS_PARALLEL]
+            room = asyncio.Semaphore(1 if self.in_turn else parallel)
 
             async def one(vm: "VM") -> Row:
                 async with room:

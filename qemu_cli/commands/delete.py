@@ -16,8 +16,11 @@ class Delete(VMCommand):
     """Delete stopped VMs with all that is in their directories.
 
     Says what goes, and asks.  Files outside of a VM's directory, such as
-    the image it was made from, are never touched.
+    the image it was made from, are never touched.  Clones go before what
+    they were cloned from.
     """
+
+    in_turn = True
 
     examples = ("qemu delete web", "qemu delete web --yes")
 
@@ -34,11 +37,14 @@ class Delete(VMCommand):
         return parser
 
     def select(self, args: argparse.Namespace) -> "Sequence[VM]":
+        from qemu_cli.command import loop
         from qemu_cli.instance import delete, needs
 
         vms = super().select(args)
         for vm in vms:
             delete.check_deletable(vm)
+        if len(vms) > 1:
+            vms = loop.run(delete.in_order(self.app.host, vms))
         if args.dry_run or not vms:
             return vms
         for vm in vms:

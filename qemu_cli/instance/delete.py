@@ -1,6 +1,6 @@
 """Deleting an instance: its directory, and nothing outside of it."""
 
-from pathlib import Path
+from collections.abc import Sequence
 
 from qemu_cli.errors import StateError
 from qemu_cli.instance import autostart, needs
@@ -40,6 +40,27 @@ async def _forget_unit(host: Host, paths: InstancePaths) -> None:
             host.warn(f"{error.filename} is left: {error.strerror}")
 
 
+async def in_order(host: Host, vms: Sequence[VM]) -> list[VM]:
+    """Put each VM before those whose files it needs.
+
+    What needs a VM also needs all that this VM needs, so the more there
+    are who need one, the later it comes.
+    """
+    needed = await needs.everyone(host, tools.find("qemu-img", host.config))
+    owners = {
+        dependants.identity(file): vm.name
+        for vm in vms
+        for file in needs.own(vm.paths)
+    }
+    users: dict[str, set[str]] = {vm.name: set() for vm in vms}
+    for name, files in needed.items():
+        for file in files:
+            owner = owners.get(dependants.identity(file), name)
+            if owner != name:
+                users[owner].add(name)
+    return sorted(vms, key=lambda vm: len(users[vm.name]))
+
+
 def plan_delete(paths: InstancePaths) -> Plan:
     """The steps that delete an instance.  Pure."""
     return Plan(
@@ -73,12 +94,7 @@ async def check_unneeded(host: Host, paths: InstancePaths) -> None:
     tool = tools.find("qemu-img", host.config)
     others = await needs.everyone(host, tool)
     others.pop(paths.name, None)
-    if not others:
-        return
-    needed: dict[str, Path] = {}
-    for file in needs.own(paths):
-        for name in dependants.users_of(file, others):
-            needed[name] = file
+    needed = dependants.users(needs.own(paths), others)
     if needed:
         who = ", ".join(f"'{name}' ({file})" for name, file in needed.items())
         raise StateError(

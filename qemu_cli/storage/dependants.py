@@ -8,7 +8,7 @@ answer comes from the images themselves, running VM or not.
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,12 +88,20 @@ def users_of(file: Path, chains: Mapping[str, Sequence[Path]]) -> list[str]:
 
     :param chains: for each name the files that it needs
     """
-    wanted = identity(file)
-    return [
-        name
+    return list(users([file], chains))
+
+
+def users(
+    files: Iterable[Path], chains: Mapping[str, Sequence[Path]]
+) -> dict[str, Path]:
+    """Name those whose chains contain one of some files, and which one."""
+    wanted = {identity(file): file for file in files}
+    return {
+        name: wanted[key]
         for name, chain in chains.items()
-        if any(identity(other) == wanted for other in chain)
-    ]
+        for other in chain
+        if (key := identity(other)) in wanted
+    }
 
 
 def identity(file: Path) -> _Identity:

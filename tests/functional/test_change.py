@@ -115,6 +115,19 @@ def test_the_base_of_a_clone_is_not_deleted(web: QemuHome) -> None:
     ok(web("delete", "web", "--yes"))
 
 
+def test_a_family_of_clones_is_deleted_at_once(web: QemuHome) -> None:
+    ok(web("clone", "web", "child"))
+    write(web, "child", 2)
+    ok(web("clone", "child", "another"))  # neither older nor later by name
+    ok(web("create", "alone", *SMALL))
+    refused = web("delete", "web", "child", "--yes", "-f", "json")
+    assert refused.rc == 4
+    assert {row["code"] for row in refused.json} == {4}
+    assert holds(web, "another", 2)
+    ok(web("delete", "--all", "--yes"))
+    assert ok(web("list", "-q")).out == ""
+
+
 def test_clones_of_a_template_do_not_make_it_deeper(web: QemuHome) -> None:
     for name in ("c1", "c2", "c3"):
         ok(web("clone", "web", name))

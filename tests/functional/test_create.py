@@ -305,12 +305,26 @@ def test_uefi(qemu_home: QemuHome) -> None:
     wait_until(lambda: b"\x1b[2J" in paths.serial_log.read_bytes())
 
 
-def test_secure_boot(qemu_home: QemuHome) -> None:
-    definition = make(qemu_home, "vm", "--secure-boot")
-    assert definition.firmware.secure_boot
+def test_secure_boot(
+    qemu_home: QemuHome,
+    create: Callable[..., Result],
+    wait_for_guest: Callable[..., None],
+) -> None:
+    create("vm", "--secure-boot")
     argv = start(qemu_home, "vm")
     assert "driver=cfi.pflash01,property=secure,value=on" in argv
     assert "smm=on" in argv[argv.index("-machine") + 1]
+    wait_for_guest("vm", "guest#")
+
+    def shell(line: str) -> str:
+        return qemu_home("console", "vm", stdin=f"{line}\n").out
+
+    # The guest's kernel says itself what the firmware told it.
+    assert "Secure boot enabled" in shell("dmesg | grep secureboot:")
+    # The firmware's own memory and its variables are saved, too.
+    assert qemu_home("save", "vm").rc == 0
+    start(qemu_home, "vm")
+    assert "goes-on-42" in shell("echo goes-on-$((40 + 2))")
 
 
 def test_another_architecture(qemu_home: QemuHome) -> None:
