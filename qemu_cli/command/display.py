@@ -28,7 +28,11 @@ class Display(Command):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the options that choose the output."""
         parser = super().get_parser(prog_name)
-        group = parser.add_argument_group("output")
+        self.add_output_options(parser.add_argument_group("output"))
+        return parser
+
+    def add_output_options(self, group: "argparse._ArgumentGroup") -> None:
+        """Add ``-f`` and ``--columns``."""
         known = ", ".join(extensions.own(self.formatter_namespace))
         group.add_argument(
             "-f",
@@ -43,7 +47,6 @@ class Display(Command):
             metavar="A,B,+C",
             help="show these, in this order; +C adds to the usual ones",
         )
-        return parser
 
     def format_name(self, args: argparse.Namespace) -> str:
         """The format asked for: with ``-f``, else by the setting."""
@@ -112,15 +115,14 @@ class Lister(Display):
     cliff's Lister does.
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Add ``--sort``."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument(
+    def add_output_options(self, group: "argparse._ArgumentGroup") -> None:
+        """Add ``--sort`` as well."""
+        super().add_output_options(group)
+        group.add_argument(
             "--sort",
             metavar="A,-B",
             help="sort by these columns, - turns one around",
         )
-        return parser
 
     @abc.abstractmethod
     def take_action(self, parsed_args: argparse.Namespace) -> Table:

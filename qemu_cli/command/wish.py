@@ -32,16 +32,17 @@ def add_wish_options(parser: argparse.ArgumentParser) -> None:
         "--image",
         type=Path,
         metavar="FILE",
-        help="a disk image to start from; an overlay on it, it is not changed",
+        help="a disk image to start from; it is not changed: the VM's disk is "
+        "an overlay on it",
     )
     how = disks.add_mutually_exclusive_group()
     how.add_argument(
-        "--copy", action="store_true", help="copy images that are given"
+        "--copy", action="store_true", help="copy images, rather than overlay"
     )
     how.add_argument(
         "--in-place",
         action="store_true",
-        help="write to images that are given",
+        help="write to the images themselves",
     )
     disks.add_argument(
         "--disk",
@@ -62,14 +63,16 @@ def add_wish_options(parser: argparse.ArgumentParser) -> None:
     disks.add_argument(
         "--trust-image",
         action="store_true",
-        help="take images that refer to other files",
+        help="take images that name other files of this host",
     )
     boot = parser.add_argument_group("boot")
     boot.add_argument("--kernel", type=Path, metavar="FILE", help="a kernel")
     boot.add_argument("--initrd", type=Path, metavar="FILE", help="its initrd")
     boot.add_argument("--append", metavar="ARGS", help="its command line")
     boot.add_argument(
-        "--firmware", choices=("bios", "uefi"), help="what runs first"
+        "--firmware",
+        choices=("bios", "uefi"),
+        help="what runs first (default: the profile's; q35: bios)",
     )
     boot.add_argument(
         "--secure-boot",
@@ -78,15 +81,34 @@ def add_wish_options(parser: argparse.ArgumentParser) -> None:
     )
     board = parser.add_argument_group("machine")
     board.add_argument(
-        "--memory", metavar="SIZE", help="such as 2G; a bare number is MiB"
+        "--memory",
+        metavar="SIZE",
+        help="such as 2G; a bare number is MiB (setting memory, 1G)",
     )
-    board.add_argument("--cpus", type=_count, metavar="N", help="CPUs")
-    board.add_argument("--arch", help="such as x86_64 or aarch64")
-    board.add_argument("--profile", help="q35, microvm, virt, or a plug-in's")
-    board.add_argument("--machine", metavar="TYPE", help="QEMU's machine type")
-    board.add_argument("--cpu", metavar="MODEL", help="QEMU's CPU model")
     board.add_argument(
-        "--accel", choices=("auto", "kvm", "tcg"), help="the accelerator"
+        "--cpus",
+        type=_count,
+        metavar="N",
+        help="how many CPUs (setting cpus, 1)",
+    )
+    board.add_argument(
+        "--arch", help="such as x86_64 or aarch64 (default: this host's)"
+    )
+    board.add_argument("--profile", help="q35, microvm, virt, or a plug-in's")
+    board.add_argument(
+        "--machine",
+        metavar="TYPE",
+        help="QEMU's machine type (default: the profile's)",
+    )
+    board.add_argument(
+        "--cpu",
+        metavar="MODEL",
+        help="QEMU's CPU model (default: host for KVM, max for TCG)",
+    )
+    board.add_argument(
+        "--accel",
+        choices=("auto", "kvm", "tcg"),
+        help="the accelerator (setting accel, auto)",
     )
     board.add_argument(
         "--display",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class AutostartEnable(VMCommand):
-    """Have systemd start VMs with the host, and shut them down before it.
+    """Have systemd start VMs with the host, and shut them down.
 
     Writes a unit and links it.  What runs now is left alone.  VMs that you
     start by hand do not belong to the unit: start one with

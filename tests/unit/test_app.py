@@ -86,6 +86,7 @@ def test_nothing_typed_shows_what_there_is(qemu_home: QemuHome):
     assert result.rc == 1
     assert result.out.startswith("usage: qemu ")
     assert "Life of a VM" in result.out
+    assert max(map(len, result.out.splitlines())) <= 80
 
 
 def test_help_of_a_command_in_three_ways(qemu_home: QemuHome):
