@@ -8,8 +8,8 @@ from qemu_cli.errors import PluginError
 
 _USAGE = "usage: qemu [OPTION…] COMMAND [ARGUMENT…]\n"
 _MORE = (
-    "\n'qemu help COMMAND' tells more about one; 'qemu help --all' lists "
-    "those of plug-ins and your own, too.\n"
+    "\n'qemu help COMMAND' tells more about one; "
+    "'qemu help --all' lists plug-ins, too.\n"
 )
 
 
