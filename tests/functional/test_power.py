@@ -1,5 +1,6 @@
 """pause, resume, reset and reboot; which state allows what."""
 
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -101,8 +102,9 @@ def test_a_guest_that_ignores_us_is_not_reset(
 
 def test_reset_reboot_and_panic(home: QemuHome) -> None:
     wait_boots(home, 1)
-    done = home("reboot", "g", "-f", "json")
+    done = home("--trace-qmp", "reboot", "g", "-f", "json")
     assert done.rc == 0, done.err
+    assert re.search(r'→ .* g/agent \{"execute": "guest-shutdown"', done.err)
     assert done.json[0]["result"]["by"] == "agent"
     assert resets(home)[-1]["guest"] is True
     wait_boots(home, 2)
