@@ -314,7 +314,7 @@ class QemuApp(cliff.app.App):
         else:
             problem = QemuCliError(
                 f"internal error: {type(error).__name__}: {error}",
-                hint="`qemu --debug …` shows where",
+                hint="'qemu --debug …' shows where",
             )
         problem.__cause__ = error
         return problem

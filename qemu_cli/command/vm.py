@@ -178,10 +178,10 @@ class VMCommand(Lister):
     def _check(self, vm: "VM") -> None:
         if "definition" in self.needs and vm.origin != "ours":
             raise StateError(
-                f"{vm.name}: not an instance of yours, so it has no definition"
+                f"'{vm.name}' is no instance of yours: it has no definition"
             )
         if self.needs & {"process", "qmp"} and vm.process is None:
-            raise StateError(f"{vm.name}: it is {vm.state}")
+            raise StateError(f"'{vm.name}' does not run: it is {vm.state}")
 
 
 def _tells(row: Row) -> bool:

@@ -16,7 +16,7 @@ class AutostartEnable(VMCommand):
 
     Writes a unit and links it.  What runs now is left alone.  VMs that you
     start by hand do not belong to the unit: start one with
-    `systemctl start qemu-NAME` to have it shut down with the host.
+    'systemctl start qemu-NAME' to have it shut down with the host.
     """
 
     examples = (

@@ -14,7 +14,7 @@ class ConfigList(Lister):
     """Show every setting, its value and where it comes from.
 
     With --instance: as they are for one VM, whose definition can have
-    some too; `qemu set NAME config.KEY=VALUE` puts them there.
+    some too; 'qemu set NAME config.KEY=VALUE' puts them there.
     """
 
     examples = (

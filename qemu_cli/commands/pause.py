@@ -36,7 +36,7 @@ class Resume(VMCommand):
     """Let guests run that are paused, for whatever reason.
 
     A guest that was stopped because the host's disk was full repeats what
-    failed.  One that has panicked or shut down needs `qemu reset`.
+    failed.  One that has panicked or shut down needs 'qemu reset'.
     """
 
     examples = ("qemu resume web", "qemu resume --all --state paused")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Run(Command):
     """Start a VM in the foreground, a new one or one that exists.
 
-    With the options of `qemu create` it is made first.  On a terminal its
+    With the options of 'qemu create' it is made first.  On a terminal its
     console is attached; without one, what the guest writes to its serial
     port goes to stdout.  The exit code is 0 when the guest has shut down.
 

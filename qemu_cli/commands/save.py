@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Save(VMCommand):
     """Write the memory of VMs to files and end QEMU.
 
-    `qemu start` goes on from there, and the guest has noticed nothing but
+    'qemu start' goes on from there, and the guest has noticed nothing but
     the time.  Until then its disks must stay as they are.  Ctrl-C cancels:
     the VM runs on.
     """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Start(VMCommand):
     """Start VMs; returns when QEMU answers, not when the guest has booted.
 
-    A guest that `qemu save` saved goes on where it was.
+    A guest that 'qemu save' saved goes on where it was.
     """
 
     examples = (

@@ -169,7 +169,7 @@ class Ask(Poke):
 
 def test_a_command_that_needs_qmp_gets_a_session(run):
     assert run(Ask, [fake_vm("web")], "web")[2] == "web: monitors of web\n"
-    with pytest.raises(StateError, match="web: it is stopped"):
+    with pytest.raises(StateError, match="'web' does not run: it is stopped"):
         run(Ask, [fake_vm("web", process=None, state="stopped")], "web")
 
 
@@ -177,7 +177,7 @@ def test_a_command_that_needs_a_definition(run):
     command = type(
         "P", (Poke,), {"needs": frozenset({"definition"}), "__doc__": ""}
     )
-    with pytest.raises(StateError, match="not an instance of yours"):
+    with pytest.raises(StateError, match="no instance of yours"):
         run(command, [fake_vm("web", origin="lima")], "web")
 
 
