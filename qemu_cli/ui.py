@@ -82,7 +82,12 @@ class UI:
             )
         self._stderr.write(f"{printable(question)}? [y/N] ")
         self._stderr.flush()
-        if self._stdin.readline().strip().lower() not in ("y", "yes"):
+        try:
+            answer = self._stdin.readline()
+        except KeyboardInterrupt:
+            self._stderr.write("\n")  # the shell's prompt has its own line
+            raise
+        if answer.strip().lower() not in ("y", "yes"):
             raise QemuCliError(f"{question}: not confirmed")
 
     @contextlib.contextmanager

@@ -28,9 +28,10 @@ def edit(app: "QemuApp", file: Path) -> None:
     try:
         done = subprocess.run([*shlex.split(command), file], check=False)
     except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise UsageError(
-            f"the editor '{command}' can't be run: {error}",
-            hint="qemu config set editor nano",
+            f"the editor '{command}' can't be run: {reason}",
+            hint="'qemu config set editor COMMAND' names another",
         ) from error
     if done.returncode:
         raise QemuCliError(

@@ -40,9 +40,10 @@ def paged(app: "QemuApp") -> Iterator[None]:
             env={"LESS": "FRX", "LV": "-c", **os.environ},
         )
     except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise UsageError(
-            f"the pager '{command}' can't be run: {error}",
-            hint="qemu config set pager cat",
+            f"the pager '{command}' can't be run: {reason}",
+            hint="'qemu config set pager cat' does without",
         ) from error
     assert pager.stdin is not None  # noqa: S101
     terminal, app.stdout = app.stdout, pager.stdin

@@ -71,6 +71,24 @@ def test_anything_else_is_no(terminal, answer):
         ui.confirm("delete web", yes=False)
 
 
+def test_ctrl_c_at_the_question_ends_its_line(terminal, monkeypatch):
+    primary, ui = terminal
+    monkeypatch.setattr(ui, "_stdin", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        ui.confirm("delete web", yes=False)
+    assert os.read(primary, 4096) == b"delete web? [y/N] \r\n"
+
+
+class Interrupted(io.StringIO):
+    """A terminal at which somebody presses Ctrl-C."""
+
+    def isatty(self):
+        return True
+
+    def readline(self, *_):
+        raise KeyboardInterrupt
+
+
 def test_progress_is_shown_on_a_terminal_and_wiped(terminal):
     primary, ui = terminal
     with ui.progress("saving") as show:
