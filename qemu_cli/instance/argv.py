@@ -223,7 +223,9 @@ def _firmware(definition: Definition, paths: InstancePaths) -> list[str]:
         "nvram", paths.nvram, "qcow2", cache="writeback", read_only=False
     )
     argv = ["-blockdev", _json(code), "-blockdev", _json(nvram)]
-    if firmware.secure_boot:
+    # The firmware writes it in system management mode, which only x86
+    # has; on ARM nothing could write it then (firmware.json, requires-smm).
+    if firmware.secure_boot and definition.arch in ("x86_64", "i386"):
         argv += [
             "-global",
             "driver=cfi.pflash01,property=secure,value=on",

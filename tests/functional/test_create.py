@@ -305,6 +305,16 @@ def test_uefi(qemu_home: QemuHome) -> None:
     wait_until(lambda: b"\x1b[2J" in paths.serial_log.read_bytes())
 
 
+def test_secure_boot_without_system_management_mode(
+    qemu_home: QemuHome,
+) -> None:
+    options = ("--arch", "aarch64", "--memory", "256M")
+    make(qemu_home, "vm", "--secure-boot", *options)
+    start(qemu_home, "vm")
+    log = qemu_home.paths.instance("vm").serial_log
+    wait_until(lambda: b"\x1b[2J" in log.read_bytes())
+
+
 def test_secure_boot(
     qemu_home: QemuHome,
     create: Callable[..., Result],
