@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from qemu_cli.columns import Named, Size
+from qemu_cli.instance import facts
 
 if TYPE_CHECKING:
     from qemu_cli.instance.model import Definition
@@ -15,6 +16,7 @@ def describe(
 ) -> tuple[Sequence[str], Sequence[Any]]:
     """Names and values of the new instance, for :class:`ShowOne`."""
     machine = definition.machine
+    forwards = facts.from_definition(definition).forwards
     row = {
         "name": paths.name,
         "directory": str(paths.directory),
@@ -29,19 +31,8 @@ def describe(
             ", ".join(f"{d.id}: {d.file}" for d in definition.disks),
         ),
         "forwards": Named(
-            [
-                {
-                    "host_address": f.host_address,
-                    "host_port": f.host_port,
-                    "guest_port": f.guest_port,
-                    "protocol": f.protocol,
-                }
-                for f in definition.forwards
-            ],
-            " ".join(
-                f"{f.host_address}:{f.host_port}→{f.guest_port}"
-                for f in definition.forwards
-            ),
+            [forward._asdict() for forward in forwards],
+            " ".join(f"{each.host_address}:{each}" for each in forwards),
         ),
     }
     return list(row), list(row.values())

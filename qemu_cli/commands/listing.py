@@ -162,7 +162,7 @@ def _row(vm: VM, cache: Cache, procfs: ProcFS) -> dict[str, Any]:
         else None,
         "forwards": Named(
             [forward._asdict() for forward in facts.forwards],
-            " ".join(f"{f.host_port}→{f.guest_port}" for f in facts.forwards),
+            " ".join(map(str, facts.forwards)),
         ),
         "monitor": vm.reach,
         "qemu_version": ".".join(map(str, vm.version)) if vm.version else None,

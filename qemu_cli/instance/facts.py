@@ -37,6 +37,11 @@ class Forward(NamedTuple):
     guest_port: int
     protocol: str
 
+    def __str__(self) -> str:
+        """For people: TCP needs no word."""
+        udp = "/udp" if self.protocol == "udp" else ""
+        return f"{self.host_port}→{self.guest_port}{udp}"
+
 
 class Facts(NamedTuple):
     """The machine in a line; None: it does not say."""

@@ -454,7 +454,10 @@ def test_forwards(qemu_home: QemuHome) -> None:
     assert "belongs to instance 'vm'" in result.err
     # A port of one protocol is not that of another.
     both = f"{typed}:53/udp"
-    assert qemu_home("create", "dns", "--forward", both).rc == 0
+    made = qemu_home("create", "dns", "--forward", both)
+    assert made.rc == 0
+    assert f"127.0.0.1:{typed}→53/udp\n" in made.out
+    assert f" {typed}→53/udp\n" in qemu_home("list", "dns").out
     assert qemu_home("create", "dns2", "--forward", both).rc == 4
 
 
