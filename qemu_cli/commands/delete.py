@@ -45,6 +45,8 @@ class Delete(VMCommand):
             delete.check_deletable(vm)
         if len(vms) > 1:
             vms = loop.run(delete.in_order(self.app.host, vms))
+        elif vms:  # not only when the person has said yes
+            loop.run(delete.check_unneeded(self.app.host, vms[0].paths))
         if args.dry_run or not vms:
             return vms
         for vm in vms:

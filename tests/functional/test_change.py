@@ -104,6 +104,7 @@ def test_the_base_of_a_clone_is_not_deleted(web: QemuHome) -> None:
     refused = web("delete", "web", "--yes")
     assert refused.rc == 4
     assert "'two'" in refused.err
+    assert "disk0.qcow2 (" not in refused.err  # nothing is going
     # Nor when the clone's definition can't be read.
     paths = web.paths.instance("two")
     good = paths.definition.read_text()
