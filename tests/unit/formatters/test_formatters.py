@@ -1,7 +1,7 @@
 """Every format, of the same rows."""
 
-import contextlib
 import argparse
+import contextlib
 import csv
 import io
 import json
