@@ -372,3 +372,6 @@ def _open_closed_streams() -> None:
         elif number == 1 and stream.errors == "strict":
             # Data is never a reason to fail half-way through a table.
             stream.reconfigure(errors="backslashreplace")
+        elif number == 1 and stream.errors == "surrogateescape":
+            # The locale C: Python takes it for ASCII, and we have arrows.
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")

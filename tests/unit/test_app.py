@@ -196,16 +196,25 @@ def test_closed_streams_do_no_harm(qemu_home: QemuHome, closed):
         {"PYTHONIOENCODING": "latin-1"},
     ],
 )
-def test_a_poor_locale_does_no_harm(qemu_home: QemuHome, environment):
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-c", "editor=ë→", "config", "list"], b"editor"),
+        (["help"], b"usage: qemu [OPTION"),
+    ],
+)
+def test_a_poor_locale_does_no_harm(
+    qemu_home: QemuHome, environment, words, said
+):
     done = subprocess.run(
-        [qemu_home.executable, "-c", "editor=ë→", "config", "list"],
+        [qemu_home.executable, *words],
         env={**qemu_home.environment, **environment},
         capture_output=True,
         check=False,
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert b"editor" in done.stdout
+    assert said in done.stdout
 
 
 def test_an_alias_stands_for_words(qemu_home: QemuHome):
