@@ -234,7 +234,6 @@ def test_no_console_to_attach_to(web: QemuHome) -> None:
     assert web("console", "wbe").rc == 3
     assert web("console", "web", "--silence", "soon").rc == 2
     assert web("console", "web", "--replay", "-1").rc == 2
-    assert web("start", "--all", "--console").rc == 2
     pid = pid_of(web)
     os.kill(pid, signal.SIGSTOP)
     try:

@@ -51,6 +51,18 @@ def wait_boots(home: QemuHome, count: int) -> None:
         time.sleep(0.1)
 
 
+def agent_is_up(home: QemuHome) -> None:
+    """Wait until the guest's agent has opened its port."""
+    out = home.paths.instance("g").events_out
+    end = time.monotonic() + BOOT_TIMEOUT_S
+    while not any(
+        event["event"] == "VSERPORT_CHANGE" and event["data"]["open"]
+        for event in recorder.events(out)
+    ):
+        assert time.monotonic() < end, "no agent"
+        time.sleep(0.1)
+
+
 def resets(home: QemuHome) -> list[dict[str, Any]]:
     """The RESET events that QEMU itself has recorded."""
     return [
@@ -102,6 +114,7 @@ def test_a_guest_that_ignores_us_is_not_reset(
 
 def test_reset_reboot_and_panic(home: QemuHome) -> None:
     wait_boots(home, 1)
+    agent_is_up(home)
     done = home("--trace-qmp", "reboot", "g", "-f", "json")
     assert done.rc == 0, done.err
     assert re.search(r'→ .* g/agent \{"execute": "guest-shutdown"', done.err)

@@ -105,6 +105,17 @@ def asking(home: QemuHome, name: str) -> None:
     )
 
 
+def agent_is_up(home: QemuHome, name: str) -> None:
+    """Wait until the guest's agent has opened its port."""
+    events = home.paths.instance(name).events_out
+    wait_until(
+        lambda: any(
+            e["event"] == "VSERPORT_CHANGE" and e["data"]["open"]
+            for e in recorder.events(events)
+        )
+    )
+
+
 def shell(home: QemuHome, name: str, command: str) -> None:
     """Run a command in the guest's shell on its serial port."""
     paths = home.paths.instance(name)
@@ -122,6 +133,8 @@ def last_entry(home: QemuHome, name: str) -> dict[str, Any]:
 
 def test_several_at_once_by_their_agents(home: QemuHome, deaf: int) -> None:
     boot(home, "g1", "g2")
+    for name in ("g1", "g2"):
+        agent_is_up(home, name)
     result = home("shutdown", "g1", "deaf", "g2", "--timeout", "20s",
                   "-f", "json")  # fmt: skip
     # What all failures share.
