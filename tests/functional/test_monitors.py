@@ -112,7 +112,14 @@ def spawn_with_socket(directory, *args):
         process = subprocess.Popen(
             [
                 binary(),
-                *("-machine", "none", "-display", "none", *args),
+                *(
+                    "-machine",
+                    "none",
+                    "-nodefaults",
+                    "-display",
+                    "none",
+                    *args,
+                ),
                 *("-chardev", f"socket,id=m,fd={fd},server=on,wait=off"),
                 *("-mon", "chardev=m,mode=control"),
             ],
