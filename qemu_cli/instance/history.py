@@ -5,9 +5,9 @@ closes it is written by the first changing command that sees it gone.
 """
 
 import contextlib
-import getpass
 import json
 import os
+import pwd
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,6 +122,6 @@ def exit_time(paths: InstancePaths) -> float:
 
 def _user() -> str:
     try:
-        return getpass.getuser()
+        return pwd.getpwuid(os.getuid()).pw_name
     except (OSError, KeyError):
         return str(os.getuid())

@@ -18,7 +18,6 @@ A place (``slot``) is where the device sits on the guest's side:
 """
 
 import datetime
-import difflib
 import re
 import tomllib
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
+from qemu_cli import suggest
 from qemu_cli.errors import DefinitionError
 
 FORMAT = 1
@@ -301,7 +301,7 @@ def _explain(message: str) -> str:
     if match := re.search(r"contains unknown field `(.+)`", message):
         key = match[1]
         known = known_keys(place)
-        near = difflib.get_close_matches(key, known, n=1)
+        near = suggest.nearest(key, known)
         where = f" in [{place}]" if place else ""
         nearest = f"; did you mean '{near[0]}'?" if near else ""
         return f"unknown key '{key}'{where}{nearest}"

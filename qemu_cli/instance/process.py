@@ -24,7 +24,7 @@ from qemu_cli.instance.failures import hint_for
 from qemu_cli.instance.vm import read_pid
 from qemu_cli.paths import InstancePaths
 from qemu_cli.proc import Process, ProcFS
-from qemu_cli.qmp.probe import Answer, Target, probe
+from qemu_cli.qmp.probe import Answer, Talk, Target
 from qemu_cli.steps import Spawn, run_tool
 
 #: How long a QEMU that is told to end may take, in seconds.
@@ -233,11 +233,24 @@ def _execute(
 
 
 async def _ready(first: socket.socket, timeout_s: float) -> Answer:
-    # In a thread: Ctrl-C must be able to cancel this.  When it does, QEMU
-    # is killed, and the thread ends with the connection.
-    target = Target("@first", sock=first.dup())
-    answers = await asyncio.to_thread(probe, [target], timeout_s)
-    return answers[0]
+    loop = asyncio.get_running_loop()
+    talk = Talk(Target("@first", sock=first))
+    over = asyncio.Event()
+
+    def listen() -> None:
+        if not talk.read():
+            over.set()
+
+    if talk.connect():
+        loop.add_reader(first, listen)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await over.wait()
+        except TimeoutError:
+            pass
+        finally:
+            loop.remove_reader(first)
+    return talk.answer or talk.silence()
 
 
 def _failed(

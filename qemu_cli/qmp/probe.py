@@ -80,11 +80,11 @@ def probe(
     :param timeout_s: for all of them together, when all are asked
     :return: one answer a target, in the same order
     """
-    talks: list[_Talk] = []
+    talks: list[Talk] = []
     try:
         with selectors.DefaultSelector() as selector:
             for target in targets:
-                talk = _Talk(target, trace)
+                talk = Talk(target, trace)
                 talks.append(talk)
                 if talk.connect():
                     selector.register(talk.sock, selectors.EVENT_READ, talk)
@@ -104,10 +104,15 @@ def probe(
             talk.sock.close()
 
 
-class _Talk:
-    """One target's connection, and how far it has come."""
+class Talk:
+    """One target's connection, and how far it has come.
 
-    def __init__(self, target: Target, trace: "Trace | None") -> None:
+    For :func:`probe`, and for who has a loop of his own: :meth:`connect`
+    once, then :meth:`read` whenever ``sock`` is readable, until one of them
+    is false or the time is over.
+    """
+
+    def __init__(self, target: Target, trace: "Trace | None" = None) -> None:
         self._target = target
         self._trace = trace
         self._connected = target.sock is not None

@@ -1,7 +1,8 @@
 """history: entries, runs and how they ended."""
 
-import getpass
 import json
+import os
+import pwd
 import time
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def test_who_when_and_what(instance: InstancePaths) -> None:
     assert before <= entry.pop("time") <= time.time()
     assert entry == {
         "action": "start",
-        "user": getpass.getuser(),
+        "user": pwd.getpwuid(os.getuid()).pw_name,
         "command": "qemu start web",
         "pid": 7,
     }
@@ -104,10 +105,10 @@ def test_why_the_last_run_ended(instance: InstancePaths) -> None:
 def test_a_user_without_a_name(
     instance: InstancePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unknown() -> str:
-        raise KeyError("getpwuid(): uid not found: 12345")
+    def unknown(uid: int) -> object:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
 
-    monkeypatch.setattr(getpass, "getuser", unknown)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
     history.note(instance, "start", command="")
     (entry,) = history.entries(instance.history)
     assert entry["user"] == str(Path("/proc/self").stat().st_uid)
