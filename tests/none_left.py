@@ -53,6 +53,9 @@ def left_behind(mark: str) -> dict[int, str]:
 
 
 def main(command: list[str]) -> int:
+    # A shell that runs us in the background has SIGINT ignored, and so
+    # would everything that tests what Ctrl-C does.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     mark = uuid.uuid4().hex
     code = subprocess.run(command, env=os.environ | {MARK: mark}).returncode
     end = time.monotonic() + GRACE_S
