@@ -38,7 +38,8 @@ sources = $(shell find $(1) -mindepth 1 -name __pycache__ -prune -o \
     -o -print)
 
 DEMO_PACKAGES := qemu-system-x86 qemu-utils cpio xz-utils
-TEST_PACKAGES := ovmf qemu-system-arm qemu-efi-aarch64 swtpm libnbd-bin systemd
+TEST_PACKAGES := ovmf qemu-system-arm qemu-efi-aarch64 swtpm libnbd-bin \
+    systemd iproute2
 LINT_PACKAGES := shellcheck
 BENCH_PACKAGES := valgrind
 QEMU10_PACKAGES := debootstrap debian-archive-keyring patchelf
