@@ -1,5 +1,6 @@
 """create: every option, and what the machine then is."""
 
+import contextlib
 import json
 import os
 import re
@@ -487,38 +488,36 @@ def bridge() -> Iterator[str]:
     subprocess.run(["ip", "link", "del", BRIDGE], check=True)
 
 
-@pytest.fixture
-def allowed() -> Iterator[None]:
+@contextlib.contextmanager
+def allowed(bridge: str) -> Iterator[None]:
     """QEMU's helper may use the bridge; the file is put back."""
     before = CONF.read_bytes() if CONF.exists() else None
     made = not CONF.parent.exists()
     CONF.parent.mkdir(exist_ok=True)
-    CONF.write_bytes((before or b"") + f"\nallow {BRIDGE}\n".encode())
-    yield
-    if before is None:
-        CONF.unlink()
-        if made:
-            CONF.parent.rmdir()
-    else:
-        CONF.write_bytes(before)
+    CONF.write_bytes((before or b"") + f"\nallow {bridge}\n".encode())
+    try:
+        yield
+    finally:
+        if before is not None:
+            CONF.write_bytes(before)
+        else:
+            CONF.unlink()
+            if made:
+                CONF.parent.rmdir()
 
 
-def test_a_bridge_that_is_not_allowed(
-    qemu_home: QemuHome, bridge: str
-) -> None:
-    make(qemu_home, "vm", "--nic", f"bridge={bridge}")
+# One test: the bridge and the file are the host's, and tests run in parallel.
+def test_a_bridge(qemu_home: QemuHome, bridge: str) -> None:
+    definition = make(qemu_home, "vm", "--nic", f"bridge={bridge}")
+    assert definition.nics[0].bridge == bridge
     result = qemu_home("start", "vm")
     assert result.rc == 5
     assert f"no tap device on bridge '{bridge}'" in result.err
     assert f"allow {bridge}" in result.err
     (row,) = qemu_home("list", "vm", "-f", "json").json
     assert row["state"] == "stopped"
-
-
-def test_a_bridge(qemu_home: QemuHome, bridge: str, allowed: None) -> None:
-    definition = make(qemu_home, "vm", "--nic", f"bridge={bridge}")
-    assert definition.nics[0].bridge == bridge
-    argv = start(qemu_home, "vm")
+    with allowed(bridge):
+        argv = start(qemu_home, "vm")
     assert re.match(r"tap,id=net0,fd=\d+", argv[argv.index("-netdev") + 1])
     members = Path(f"/sys/class/net/{bridge}/brif")
     assert len(list(members.iterdir())) == 1
