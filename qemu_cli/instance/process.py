@@ -18,7 +18,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qemu_cli.emulator import bridge
-from qemu_cli.errors import QemuCliError, RefusedError, StateError
+from qemu_cli.errors import (
+    QemuCliError,
+    RefusedError,
+    StateError,
+    TimedOutError,
+)
 from qemu_cli.instance import recorder
 from qemu_cli.instance.failures import hint_for
 from qemu_cli.instance.vm import read_pid
@@ -42,6 +47,7 @@ async def spawn(
     :param step: the command line, with paths where QEMU gets descriptors
     :param timeout_s: until it has answered
     :raise RefusedError: QEMU ended; the message has its own words
+    :raise TimedOutError: it did not answer, and is ended
     :raise StateError: somebody else listens on a socket of ours
     """
     process = None
@@ -63,8 +69,8 @@ async def spawn(
             if answer.reach == "gone":
                 raise _failed(process, paths.qemu_log, said)
             if answer.reach != "free":
-                raise RefusedError(
-                    f"QEMU did not answer in {timeout_s:g} s: {answer.detail}",
+                raise TimedOutError(
+                    f"QEMU did not answer in {timeout_s:g} s",
                     hint="is the host overloaded?  "
                     "-c start.timeout=2m waits longer",
                 )

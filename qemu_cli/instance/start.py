@@ -5,7 +5,12 @@ from types import ModuleType
 from typing import NamedTuple
 
 from qemu_cli.emulator import binary
-from qemu_cli.errors import NotFoundError, RefusedError, StateError
+from qemu_cli.errors import (
+    NotFoundError,
+    RefusedError,
+    StateError,
+    TimedOutError,
+)
 from qemu_cli.extensions import pick
 from qemu_cli.instance import argv, history, rotation
 from qemu_cli.instance.change import changing, run
@@ -42,6 +47,7 @@ async def start(
     :raise StateError: it runs already, or what was saved does not fit
     :raise NotFoundError: a file or QEMU itself is missing
     :raise RefusedError: QEMU ended; the message has its own words
+    :raise TimedOutError: QEMU did not answer, and is ended
     """
     paths = vm.paths
     async with changing(host, paths) as now:
@@ -62,7 +68,7 @@ async def start(
             rotation.at_start(host, paths)
             try:
                 await run(host, paths, plan)
-            except RefusedError:
+            except (RefusedError, TimedOutError):
                 host.say(f"{paths.name}: the command was\n{_command(plan)}")
                 raise
             started = resolve(host.paths, paths.name, probe=host.probe)

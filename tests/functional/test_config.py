@@ -77,7 +77,7 @@ def test_the_time_that_qemu_has(home: QemuHome) -> None:
         silent.write_text("#!/bin/sh\nexec sleep 600\n")
         silent.chmod(0o755)
         late = home("-c", f"qemu.binary.x86_64={silent}", "start", "vm")
-    assert late.rc == 5
+    assert late.rc == 7
     assert "did not answer in 1 s" in late.err
 
 

@@ -319,6 +319,6 @@ def test_it_gives_up_on_a_qemu_that_is_silent(home: QemuHome) -> None:
             *("-c", f"qemu.binary.x86_64={fake}", "-c", "start.timeout=1s"),
             *("start", "a"),
         )
-    assert result.rc == 5
+    assert result.rc == 7
     assert "did not answer in 1 s" in result.err
     assert sockets(home.paths.instance("a")) == []
