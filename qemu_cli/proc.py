@@ -5,7 +5,7 @@ Pids are reused, so a process is a pid *and* its start time
 The formats are those of proc(5), unix(7) and sock_diag(7).
 """
 
-# ruff: noqa: PTH115, PTH119, PTH208
+# ruff: noqa: PTH115, PTH116, PTH119, PTH208
 # A Path for each of some hundred processes costs more than the look itself.
 
 import functools
@@ -14,7 +14,9 @@ import re
 import select
 import signal
 import socket
+import stat
 import struct
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,6 +47,14 @@ class UnixSocket(NamedTuple):
     state: int  # see CONNECTED and WAITING
     listening: bool
     path: str  # as it was bound: perhaps relative; @ is abstract
+
+
+class OpenFile(NamedTuple):
+    """A file or block device that a process has open."""
+
+    process: Process
+    file: tuple[int, int]  # see file_id()
+    writable: bool
 
 
 #: States of the server's end of a connection: accepted, or in the queue.
@@ -191,6 +201,21 @@ class ProcFS:
                     return owner
         return None
 
+    def opened(self, files: Collection[tuple[int, int]]) -> Iterator[OpenFile]:
+        """Find who has some files open, as far as we may see it.
+
+        :param files: what :func:`file_id` says of them
+        """
+        for pid in self._pids():
+            for fd in self._fds(pid):
+                try:
+                    file = file_id(os.stat(f"{self._root}/{pid}/fd/{fd}"))
+                    writable = file in files and self._is_writable(pid, fd)
+                except OSError:
+                    continue  # closed by now
+                if file in files and (process := self.process(pid)):
+                    yield OpenFile(process, file, writable)
+
     def open_pidfd(self, process: Process) -> int:
         """Open a pidfd (pidfd_open(2)) of exactly this process.
 
@@ -222,6 +247,17 @@ class ProcFS:
             return b"".join(parts)
         finally:
             os.close(fd)
+
+    def _fds(self, pid: int) -> list[str]:
+        try:
+            return os.listdir(f"{self._root}/{pid}/fd")
+        except OSError:
+            return []  # it has ended, or is another user's
+
+    def _is_writable(self, pid: int, fd: str) -> bool:
+        info = self._read(pid, f"fdinfo/{fd}")
+        flags = re.search(rb"^flags:\s+([0-7]+)", info, re.M)
+        return bool(flags and int(flags[1], 8) & os.O_ACCMODE)
 
     def _stat(self, pid: int) -> list[str] | None:
         """The fields from the third (state) on."""
@@ -261,14 +297,21 @@ class ProcFS:
     def _owner(self, inode: int) -> Process | None:
         wanted = f"socket:[{inode}]"
         for pid in self._pids():
-            directory = f"{self._root}/{pid}/fd"
-            try:
-                for fd in os.listdir(directory):
-                    if os.readlink(f"{directory}/{fd}") == wanted:
-                        return self.process(pid)
-            except OSError:
-                continue  # it has ended, or is another user's
+            for fd in self._fds(pid):
+                try:
+                    target = os.readlink(f"{self._root}/{pid}/fd/{fd}")
+                except OSError:
+                    continue  # closed by now
+                if target == wanted:
+                    return self.process(pid)
         return None
+
+
+def file_id(status: os.stat_result) -> tuple[int, int]:
+    """Return what all names of one file or block device share."""
+    if stat.S_ISBLK(status.st_mode):
+        return status.st_rdev, 0
+    return status.st_dev, status.st_ino
 
 
 def wait_exit(pidfd: int, timeout_s: float | None = None) -> bool:
