@@ -253,6 +253,20 @@ class InstancePaths:
         return self.runtime / "vnc.sock"
 
     @property
+    def nbd_socket(self) -> Path:
+        """Where the VM's QEMU serves disks; never anywhere else."""
+        return self.runtime / "nbd.sock"
+
+    @property
+    def exports(self) -> Path:
+        """The records of what is served, ``ID.json`` each."""
+        return self.runtime / "exports"
+
+    def scratch(self, export_id: str, use: str) -> Path:
+        """A file that lives as long as an export."""
+        return self.directory / f"export-{export_id}.{use}.qcow2"
+
+    @property
     def tpm_socket(self) -> Path:
         """swtpm's control socket."""
         return self.runtime / "tpm.sock"
