@@ -262,6 +262,22 @@ class InstancePaths:
         """The records of what is served, ``ID.json`` each."""
         return self.runtime / "exports"
 
+    def daemon_pid_file(self, daemon_id: str) -> Path:
+        """The pid file of a daemon that serves an export, or listens."""
+        return self.exports / f"{daemon_id}.pid"
+
+    def daemon_socket(self, daemon_id: str) -> Path:
+        """Where a daemon serves an export; ids are short, as in ``e1``."""
+        return self.runtime / f"nbd-{daemon_id}.sock"
+
+    def daemon_monitor(self, daemon_id: str) -> Path:
+        """The QMP monitor of a daemon that listens."""
+        return self.runtime / f"qmp-{daemon_id}.sock"
+
+    def daemon_keys(self, daemon_id: str) -> Path:
+        """A directory with a link to the keys that clients must have."""
+        return self.exports / f"{daemon_id}.keys"
+
     def scratch(self, export_id: str, use: str) -> Path:
         """A file that lives as long as an export."""
         return self.directory / f"export-{export_id}.{use}.qcow2"

@@ -58,7 +58,8 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     :param name: clients ask for it by this; unique in the VM
     :param uri: where clients find it
     :param created: as in ``2026-01-31T12:00:00+00:00``
-    :param server: the VM's own QEMU, or a daemon of its own
+    :param server: the VM's own QEMU, or a daemon of its own, which
+        :meth:`InstancePaths.daemon_pid_file` finds
     :param node: the block node that is served, when QEMU does
     :param nodes: those that were made for it, in the order in which they
         must go
@@ -67,8 +68,7 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     :param bitmap: node and name of the one that was made for it
     :param files: go with it
     :param snapshot: held against delete and revert as long as it is served
-    :param pid: of the daemon
-    :param start_time: of the daemon, in clock ticks since the host's boot
+    :param listener: id of the daemon that serves it to other hosts, too
     """
 
     id: str
@@ -86,8 +86,7 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     bitmap: tuple[str, str] | None = None
     files: tuple[str, ...] = ()
     snapshot: str | None = None
-    pid: int | None = None
-    start_time: int | None = None
+    listener: str | None = None
 
     @property
     def writable(self) -> bool:
