@@ -6,31 +6,24 @@ down how the last run ended if nobody did so yet.
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from pathlib import Path
-from typing import Any
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from qemu_cli import settings
 from qemu_cli.errors import (
     BusyError,
-    ConnectionLostError,
     QemuCliError,
     StateError,
-    TimedOutError,
 )
-from qemu_cli.instance import history, process, rotation, vm
+from qemu_cli.instance import history, rotation, vm
+from qemu_cli.instance.hands import Hands
 from qemu_cli.instance.host import Host, known_facts
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
 from qemu_cli.proc import ProcFS
 from qemu_cli.qmp import lock
-from qemu_cli.steps import Plan, Spawn
+from qemu_cli.steps import Plan
 from qemu_cli.steps.runner import Journal, Runner
-
-#: How long QEMU may take to end when it is told to; it flushes its disks.
-QUIT_TIMEOUT_S = 30.0
 
 
 @asynccontextmanager
@@ -115,7 +108,7 @@ def _touched(host: Host, names: Iterable[str]) -> set[str]:
         journal = Journal(host.paths.instance(name).journal)
         found = journal.read()
         if found:
-            touched |= {journal.owner, *found[0].also}
+            touched |= {journal.owner, *found.plan.also}
     return touched
 
 
@@ -139,12 +132,15 @@ def runner(host: Host, paths: InstancePaths) -> Runner:
     return Runner(Journal(paths.journal), Hands(host, paths))
 
 
-async def run(host: Host, paths: InstancePaths, plan: Plan) -> None:
+async def run(
+    host: Host, paths: InstancePaths, plan: Plan, *, detach: bool = False
+) -> None:
     """Do a plan under the lock that the caller holds.
 
+    :param detach: leave as soon as a job runs; see ``Runner.run``
     :raise QemuCliError: what the failing step raised; all is undone
     """
-    await runner(host, paths).run(plan)
+    await runner(host, paths).run(plan, detach=detach)
 
 
 def settle(
@@ -168,84 +164,3 @@ def settle(
     facts = known_facts(vm.VM(paths.name, paths, "stopped"))
     if facts:
         host.hooks.after_exit(facts, reason)
-
-
-# What moves memory is imported when it is: it costs a start 30 ms.
-class Hands:
-    """What the steps of a plan can do to one VM."""
-
-    def __init__(self, host: Host, paths: InstancePaths) -> None:
-        self._host = host
-        self._paths = paths
-
-    def _look(self) -> VM:
-        return vm.look(
-            self._host.paths, [self._paths.name], ProcFS(), self._host.probe
-        )[0]
-
-    async def runs(self) -> bool:
-        """Tell whether there is a QEMU process."""
-        return self._look().alive
-
-    async def execute(self, command: str, arguments: dict[str, Any]) -> Any:
-        """Send a QMP command to the VM's control monitor."""
-        monitors = self._look().monitors
-        async with self._host.sessions.open(monitors) as session:
-            return await session.execute(command, arguments)
-
-    async def quit(self) -> None:
-        """End QEMU, if it runs, and wait until it has."""
-        found = self._look()
-        if found.process is None:
-            return
-        pidfd = ProcFS().open_pidfd(found.process)
-        try:
-            await self._quit(found, pidfd)
-        finally:
-            os.close(pidfd)
-
-    async def _quit(self, found: VM, pidfd: int) -> None:
-        with suppress(ConnectionLostError):
-            async with self._host.sessions.open(found.monitors) as session:
-                await session.execute("quit")
-        if not await process.gone(pidfd, QUIT_TIMEOUT_S):
-            raise TimedOutError(
-                f"QEMU of '{found.name}' did not end in {QUIT_TIMEOUT_S:g} s",
-                hint=f"the next command on '{found.name}' goes on from here",
-            )
-
-    async def save_ram(self, file: str) -> None:
-        """Write the state of a paused VM to a file."""
-        from qemu_cli.instance import ram
-
-        with self._host.progress(f"saving {self._paths.name}") as tell:
-            await ram.save(self._host, self._look(), Path(file), tell)
-
-    async def drop_ram(self, file: str) -> None:
-        """Stop writing it, and remove the file."""
-        from qemu_cli.instance import ram
-
-        await ram.drop(self._host, self._look(), Path(file))
-
-    async def load_ram(self, file: str) -> None:
-        """Have a QEMU that waits for a state read it from a file."""
-        from qemu_cli.instance import ram
-
-        await ram.load(self._host, self._look(), Path(file))
-
-    async def spawn(self, step: Spawn) -> None:
-        """Start QEMU and wait until its monitor is ready."""
-        await process.spawn(
-            self._paths,
-            step,
-            timeout_s=self._host.config[settings.START_TIMEOUT],
-        )
-
-    async def unspawn(self, step: Spawn) -> None:
-        """End the QEMU that :meth:`spawn` started, if it runs."""
-        await process.end(self._paths)
-
-    async def came_up(self, step: Spawn) -> bool:
-        """Tell whether a QEMU that a killed program started is ready."""
-        # Ready, or so much so that others talk to it already.
-        return self._look().reach in ("free", "busy")

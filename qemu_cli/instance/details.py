@@ -281,7 +281,9 @@ def _change(paths: InstancePaths, problems: list[str]) -> str | None:
         return None
     if found is None:
         return None
-    title = found[0].title
+    title = found.plan.title
+    if found.detached:
+        return f"'{title}' goes on in the background"
     who = lock.holder(str(paths.lock))
     if who and ProcFS().process(who.pid):
         return f"'{title}' goes on: {who}"

@@ -42,6 +42,21 @@ _NOT_CANCELLABLE = frozenset(
     {"snapshot-save", "snapshot-load", "snapshot-delete"}
 )
 
+#: How far a job is by its status (QAPI JobStatus).  One that is aborting
+#: will be ``concluded``, and nothing else.
+_RANKS = {
+    "created": 0,
+    "running": 1,
+    "paused": 1,
+    "aborting": 1,
+    "ready": 2,
+    "standby": 2,
+    "waiting": 3,
+    "pending": 4,
+    "concluded": 5,
+    "null": 5,
+}
+
 #: How often progress is asked for.
 _PROGRESS_S = 0.5
 
@@ -81,12 +96,72 @@ async def run_job(
     :raise ConnectionLostError: QEMU ended
     """
     job_id = arguments.get("job-id") or f"qemu-cli-{secrets.token_hex(4)}"
-    sent = {**arguments, "job-id": job_id}
-    if command in _AUTO_DISMISS:
-        sent["auto-dismiss"] = False
+    sent = _arguments(command, job_id, arguments)
     can_cancel = command not in _NOT_CANCELLABLE
     await _drive(session, job_id, command, sent, until, progress, can_cancel)
     return str(job_id)
+
+
+async def start_job(
+    session: "Session",
+    command: str,
+    job_id: str,
+    arguments: Mapping[str, Any],
+) -> None:
+    """Start a job, and leave it to itself.
+
+    :raise RefusedError: QEMU did not start it
+    """
+    await session.execute(command, _arguments(command, job_id, arguments))
+
+
+async def find_job(
+    session: "Session", job_id: str
+) -> Mapping[str, Any] | None:
+    """Return what QEMU says of a job (QAPI JobInfo), None: it has none."""
+    for job in await session.execute("query-jobs"):
+        if job["id"] == job_id:
+            return job  # type: ignore[no-any-return]
+    return None
+
+
+def has_reached(status: str, until: str) -> bool:
+    """Tell whether a job of a status is there, or further."""
+    return _RANKS.get(status, 1) >= _RANKS[until]
+
+
+async def await_job(
+    session: "Session",
+    job_id: str,
+    until: str,
+    *,
+    progress: Callable[[Progress], object] | None = None,
+) -> None:
+    """Wait for a job that somebody started; dismiss a concluded one.
+
+    Cancelling the task does not cancel the job.
+
+    :raise JobError: it ended with an error, or has vanished
+    """
+    async with session.listen("JOB_STATUS_CHANGE") as listener:
+        if await _reached(listener, job_id, until, progress):
+            await _dismiss(session, listener, job_id, "the job")
+
+
+async def cancel_job(session: "Session", job_id: str) -> None:
+    """Cancel a job, if there is one, wait for its end and dismiss it.
+
+    One that can't be cancelled any more is waited for.
+    """
+    if await find_job(session, job_id) is None:
+        return
+    async with session.listen("JOB_STATUS_CHANGE") as listener:
+        # Refused: it has concluded, or can't be cancelled.
+        with contextlib.suppress(RefusedError):
+            await session.execute("job-cancel", {"id": job_id})
+        with contextlib.suppress(JobError):
+            await _reached(listener, job_id, "concluded", None)
+            await _dismiss(session, listener, job_id, "job-cancel")
 
 
 async def order_job(
@@ -106,6 +181,15 @@ async def order_job(
     arguments = {"id": job_id}
     # Cancelling has no meaning for a job that is being ended.
     await _drive(session, job_id, command, arguments, until, progress, False)
+
+
+def _arguments(
+    command: str, job_id: str, arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    sent = {**arguments, "job-id": job_id}
+    if command in _AUTO_DISMISS:
+        sent["auto-dismiss"] = False
+    return sent
 
 
 async def _drive(
@@ -143,14 +227,14 @@ async def _drive(
 async def _reached(
     listener: "Listener",
     job_id: str,
-    until: Until,
+    until: str,
     progress: Callable[[Progress], object] | None,
 ) -> bool:
     """Wait for a status; true: the job has concluded."""
     every_s = _PROGRESS_S if progress else None
     job = await _job(listener, job_id)
     status = job["status"]
-    while status not in (until, "concluded"):
+    while not has_reached(status, until):
         try:
             event = await listener.get(every_s)
         except TimedOutError:

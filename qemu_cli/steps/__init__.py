@@ -28,6 +28,7 @@ from qemu_cli.errors import QemuCliError, ToolError
 from qemu_cli.files import sync_directory, write_atomically
 from qemu_cli.steps.base import Hands as Hands
 from qemu_cli.steps.base import Step as Step
+from qemu_cli.steps.job import Job, OrderJob
 from qemu_cli.steps.ram import GoOn, LoadRam, NoteSaved, Quit, SaveRam
 
 
@@ -223,6 +224,8 @@ AnyStep = (
     | Remove
     | Tool
     | Qmp
+    | Job
+    | OrderJob
     | Spawn
     | SaveRam
     | Quit

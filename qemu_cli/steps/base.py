@@ -9,6 +9,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from qemu_cli.steps import Spawn
+    from qemu_cli.steps.job import Job, OrderJob
 
 
 class Hands(Protocol):
@@ -31,6 +32,21 @@ class Hands(Protocol):
 
     async def load_ram(self, file: str) -> None:
         """Have a QEMU that waits for a state read it from a file."""
+
+    async def start_job(self, step: "Job") -> None:
+        """Start a job, if there is none of its id."""
+
+    async def run_job(self, step: "Job") -> None:
+        """Start a job and wait until it is where the step wants it."""
+
+    async def order_job(self, step: "OrderJob") -> None:
+        """Give a job an order, and wait in the same way."""
+
+    async def cancel_job(self, job_id: str) -> None:
+        """Cancel and dismiss a job, if there is one of this id."""
+
+    async def job_goes_on(self, step: "Job") -> bool:
+        """Tell whether a job is not yet where the step wants it."""
 
     async def spawn(self, step: "Spawn") -> None:
         """Start QEMU and wait until its monitor is ready."""
@@ -59,7 +75,9 @@ class Step(msgspec.Struct, frozen=True, tag=True):
     async def is_done(self, hands: Hands) -> bool:
         """Tell whether it is seen to be done, though nobody noted it.
 
-        Asked of a plan's last step: a QEMU that has come up is not ended
-        because the program that started it was killed a moment later.
+        Asked of the last step before the point of no return: a QEMU that
+        has come up is not ended because the program that started it was
+        killed a moment later, nor is an overlay dropped that the guest
+        writes to.
         """
         return False

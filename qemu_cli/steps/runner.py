@@ -10,21 +10,39 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from qemu_cli.errors import QemuCliError
+from qemu_cli.errors import BusyError, QemuCliError
 from qemu_cli.files import write_atomically
 from qemu_cli.steps import Plan
 from qemu_cli.steps.base import Hands
+from qemu_cli.steps.job import Job
+
+#: How a line begins whose job was left running on purpose.
+_DETACHED = "detached "
+
+
+class Pending(NamedTuple):
+    """A plan that is not done yet.
+
+    :param last: the last step begun; -1: none
+    :param detached: that step is a job which was left running
+    """
+
+    plan: Plan
+    last: int
+    detached: bool
 
 
 class Journal:
     """What a plan has done so far, on disk, each line fsynced.
 
     The first line is the plan, each later one the index of a step that
-    is about to be done.  The other instances that the plan touches have
-    links to it in the places of their own journals.
+    is about to be done, or of one that was left running.  The other
+    instances that the plan touches have links to it in the places of their
+    own journals.
 
     :param path: ``NAME.jsonl``
     """
@@ -52,8 +70,15 @@ class Journal:
 
     def step(self, index: int) -> None:
         """Note that a step is about to be done."""
+        self._append(str(index))
+
+    def detach(self, index: int) -> None:
+        """Note that a step's job was left running."""
+        self._append(f"{_DETACHED}{index}")
+
+    def _append(self, line: str) -> None:
         with self.path.open("a") as stream:
-            stream.write(f"{index}\n")
+            stream.write(f"{line}\n")
             stream.flush()
             os.fsync(stream.fileno())
 
@@ -66,8 +91,8 @@ class Journal:
     def _links(self, plan: Plan) -> list[Path]:
         return [self.path.with_name(f"{name}.jsonl") for name in plan.also]
 
-    def read(self) -> tuple[Plan, int] | None:
-        """Return the plan and the last step begun (-1: none), or None.
+    def read(self) -> Pending | None:
+        """Return the plan and how far it came, or None.
 
         :raise QemuCliError: when the file is not a journal of ours
         """
@@ -76,10 +101,11 @@ class Journal:
             # step had not begun.  (splitlines() splits at U+2028, too.)
             first, *rest = self.path.read_text().split("\n")[:-1]
             plan = msgspec.json.decode(first, type=Plan)
-            last = int(rest[-1]) if rest else -1
+            word = rest[-1] if rest else "-1"
+            last = int(word.removeprefix(_DETACHED))
             if last not in range(-1, len(plan.steps)):
                 raise ValueError(f"there is no step {last}")
-            return plan, last
+            return Pending(plan, last, word.startswith(_DETACHED))
         except FileNotFoundError:
             return None
         except (ValueError, msgspec.MsgspecError) as error:
@@ -100,32 +126,47 @@ class Runner:
         self._journal = journal
         self._hands = hands
 
-    async def run(self, plan: Plan) -> None:
+    async def run(self, plan: Plan, *, detach: bool = False) -> None:
         """Do all steps; when one fails, undo what was done before it.
 
+        :param detach: leave as soon as a job runs; whoever comes after
+            it has ended does the rest
         :raise QemuCliError: whatever the failing step raised.  When not
             even undoing works, that is in its hint, and the next command
             tries again.
         """
         with _named_errors():
             self._journal.begin(plan)
-        await self._forward(plan, 0)
+        await self._forward(plan, 0, detach=detach)
 
     async def recover(self) -> str | None:
         """Finish or take back what a killed program left half done.
 
+        Also finish what was left to a job on purpose, if that has ended.
+
         :return: what was done about it, for the user; None when there
             was nothing to do
+        :raise BusyError: the job goes on
         """
-        found = self._journal.read()
-        if found is None:
+        pending = self._journal.read()
+        if pending is None:
             return None
-        plan, last = found
+        plan, last, detached = pending
+        step = plan.steps[last]
         with _named_errors():
-            if last == len(plan.steps) - 1 and await plan.steps[last].is_done(
+            if detached and isinstance(step, Job):
+                if await step.under_way(self._hands):
+                    raise BusyError(
+                        f"'{plan.title}' goes on in the background",
+                        hint=f"'qemu job wait {self._journal.owner}' waits"
+                        " for its end",
+                    )
+                await self._forward(plan, last)
+                return f"'{plan.title}' has ended: finished it"
+            if last == plan.point_of_no_return - 1 and await step.is_done(
                 self._hands
             ):
-                self._journal.end(plan)
+                await self._forward(plan, last + 1)
             elif last >= plan.point_of_no_return:
                 await self._forward(plan, last)
             else:
@@ -133,12 +174,19 @@ class Runner:
                 return f"'{plan.title}' had been interrupted: took it back"
         return f"'{plan.title}' had been interrupted: finished it"
 
-    async def _forward(self, plan: Plan, start: int) -> None:
+    async def _forward(
+        self, plan: Plan, start: int, *, detach: bool = False
+    ) -> None:
         for index in range(start, len(plan.steps)):
+            step = plan.steps[index]
             try:
                 with _named_errors():
                     self._journal.step(index)
-                    await plan.steps[index].do(self._hands)
+                    if detach and isinstance(step, Job):
+                        await step.start(self._hands)
+                        self._journal.detach(index)
+                        return
+                    await step.do(self._hands)
             except BaseException as error:
                 if index < plan.point_of_no_return:
                     # Also when Ctrl-C comes: undoing is not interrupted.

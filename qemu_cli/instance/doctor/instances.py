@@ -104,10 +104,16 @@ async def changes(host: Host) -> list[Check]:
 
 def _change(paths: InstancePaths) -> Check:
     try:
-        plan = Journal(paths.journal).read()
+        pending = Journal(paths.journal).read()
     except QemuCliError as error:
         return fail("changes", str(error), error.hint)
-    title = plan[0].title if plan else paths.name
+    title = pending.plan.title if pending else paths.name
+    if pending and pending.detached:
+        return warn(
+            "changes",
+            f"'{title}' was left to a job",
+            f"'qemu job wait {paths.name}' waits for its end",
+        )
     return warn(
         "changes",
         f"'{title}' was interrupted",

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qemu_cli import steps
-from qemu_cli.errors import QemuCliError, StateError
+from qemu_cli.errors import BusyError, QemuCliError, StateError
 from qemu_cli.steps import (
     AnyStep,
     MakeDirectory,
@@ -23,6 +23,7 @@ from qemu_cli.steps import (
     Spawn,
     WriteFile,
 )
+from qemu_cli.steps.job import Job, OrderJob
 from qemu_cli.steps.runner import Journal, Runner
 
 
@@ -39,6 +40,7 @@ class World:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.qemu: str | None = None
+        self.job: str | None = None
         self.fails = False
         self.undo_fails = False
         root.mkdir()
@@ -53,6 +55,20 @@ class World:
 
     async def execute(self, command: str, arguments: dict[str, Any]) -> None:
         raise StateError("QEMU refuses")
+
+    async def start_job(self, step: Job) -> None:
+        self.job = "running"
+
+    async def job_goes_on(self, step: Job) -> bool:
+        return self.job == "running"
+
+    async def run_job(self, step: Job) -> None:
+        if self.job != "pending":
+            raise StateError("the disk is full")
+
+    async def order_job(self, step: OrderJob) -> None:
+        assert self.job == "pending"
+        self.job = None
 
     async def spawn(self, step: Spawn) -> None:
         if self.fails:
@@ -247,6 +263,75 @@ def test_a_qemu_that_came_up_is_not_ended(world: World) -> None:
     assert world.qemu == "qemu1"
 
 
+def left_to_a_job(world: World, commit: int | None = None) -> None:
+    """Run a plan with a job in it, and leave as soon as that runs."""
+    plan = Plan(
+        "move disk0 of web",
+        (
+            WriteFile(str(world.root / "target"), "empty"),
+            Job("blockdev-mirror", "move0", {}, "pending"),
+            WriteFile(str(world.root / "kept"), "after", "before"),
+            OrderJob("job-finalize", "move0"),
+        ),
+        commit,
+    )
+    asyncio.run(world.runner.run(plan, detach=True))
+
+
+def test_what_was_left_to_a_job_is_done_when_it_has_ended(
+    world: World,
+) -> None:
+    left_to_a_job(world)
+    assert world.job == "running"
+    assert world.tree["kept"] == "before"
+    for _ in range(2):
+        with pytest.raises(BusyError, match="'move disk0 of web' goes on"):
+            world.recover()
+    world.job = "pending"
+    assert world.recover() == "'move disk0 of web' has ended: finished it"
+    assert world.job is None
+    assert world.tree["kept"] == "after"
+    assert world.recover() is None
+
+
+def test_what_was_left_to_a_job_that_is_gone_is_taken_back(
+    world: World,
+) -> None:
+    before = world.tree
+    left_to_a_job(world)
+    world.job = "failed"
+    with pytest.raises(StateError, match="the disk is full"):
+        world.recover()
+    assert world.tree == before
+    assert world.recover() is None
+
+
+@pytest.mark.parametrize("was_done", [True, False])
+def test_the_world_is_asked_about_the_last_step_that_can_be_undone(
+    world: World, monkeypatch: pytest.MonkeyPatch, was_done: bool
+) -> None:
+    plan = Plan(
+        "change web",
+        (
+            WriteFile(str(world.root / "kept"), "after", "before"),
+            Remove(str(world.root / "old")),
+        ),
+        commit=1,
+    )
+
+    async def is_done(self: Any, hands: Any) -> bool:
+        return was_done
+
+    before = world.tree
+    monkeypatch.setattr(WriteFile, "is_done", is_done)
+    kill_during(world, plan, 0, "after")
+    told = world.recover()
+    assert told is not None
+    assert told.endswith("finished it" if was_done else "took it back")
+    assert ("old/disk" in world.tree) == (not was_done)
+    assert (world.tree == before) == (not was_done)
+
+
 def test_the_first_error_is_told_when_undoing_fails_too(
     world: World,
 ) -> None:
@@ -343,11 +428,19 @@ def journal_with(tmp_path: Path, rest: bytes) -> Journal:
 
 
 @pytest.mark.parametrize(
-    ("rest", "last"),
-    [(b"", -1), (b"0\n1\n", 1), (b"11\n1", 11), (b"0", -1)],
+    ("rest", "last", "detached"),
+    [
+        (b"", -1, False),
+        (b"0\n1\n", 1, False),
+        (b"11\n1", 11, False),
+        (b"0", -1, False),
+        (b"3\ndetached 3\n", 3, True),
+    ],
 )
-def test_how_far_it_came(tmp_path: Path, rest: bytes, last: int) -> None:
-    assert journal_with(tmp_path, rest).read() == (PLAN, last)
+def test_how_far_it_came(
+    tmp_path: Path, rest: bytes, last: int, detached: bool
+) -> None:
+    assert journal_with(tmp_path, rest).read() == (PLAN, last, detached)
 
 
 @pytest.mark.parametrize(
@@ -381,6 +474,8 @@ def test_a_plan_is_the_same_when_it_is_read_again(tmp_path: Path) -> None:
             Remove("/e"),
             steps.Tool(("a", "b c"), "/f", ("d",)),
             steps.Qmp("stop", {"a": [1, {"b": None}]}, "cont", {"c": 1.5}),
+            Job("block-stream", "j", {"device": "disk0"}, "pending"),
+            OrderJob("job-finalize", "j"),
             Spawn(("qemu",), "/g", (("swtpm", "x"),)),
         ),
         commit=3,
@@ -388,7 +483,7 @@ def test_a_plan_is_the_same_when_it_is_read_again(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "web.jsonl")
     journal.begin(every)
     journal.step(0)
-    assert journal.read() == (every, 0)
+    assert journal.read() == (every, 0, False)
 
 
 def test_other_instances_find_it_too(tmp_path: Path) -> None:
@@ -396,7 +491,7 @@ def test_other_instances_find_it_too(tmp_path: Path) -> None:
     plan = Plan("clone web new", PLAN.steps, also=("new",))
     journal.begin(plan)
     other = Journal(tmp_path / "new.jsonl")
-    assert other.read() == (plan, -1)
+    assert other.read() == (plan, -1, False)
     assert other.owner == "web"
     journal.end(plan)
     assert list(tmp_path.iterdir()) == []
