@@ -7,7 +7,11 @@ from qemu_cli.errors import NotFoundError
 from qemu_cli.settings import QEMU_PATH
 
 #: The Debian packages of programs that are not called as they are.
-_PACKAGES = {"qemu-img": "qemu-utils"}
+_PACKAGES = {
+    "qemu-img": "qemu-utils",
+    "qemu-nbd": "qemu-utils",
+    "qemu-storage-daemon": "qemu-system-common",
+}
 
 
 def look_for(program: str, config: Config) -> str | None:
