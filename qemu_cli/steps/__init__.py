@@ -17,7 +17,7 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
@@ -262,15 +262,19 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 async def run_tool(
-    argv: tuple[str, ...], *, listen: Callable[[bytes], None] | None = None
+    argv: tuple[str, ...],
+    *,
+    listen: Callable[[bytes], None] | None = None,
+    good: Collection[int] = (0,),
 ) -> str:
     """Run a program to its end; it dies when we are cancelled.
 
     :param argv: the program and its arguments
     :param listen: gets every piece of its stdout as it comes
+    :param good: exit codes that are no failure
     :return: its stdout
-    :raise ToolError: when it can't be run or exits with another code
-        than 0; the message ends with its own words
+    :raise ToolError: when it can't be run or exits with another code;
+        the message ends with its own words
     """
     try:
         process = await asyncio.create_subprocess_exec(
@@ -295,7 +299,7 @@ async def run_tool(
             process.kill()
         await process.wait()
         raise
-    if process.returncode:
+    if process.returncode not in good:
         words = err.decode(errors="replace").strip() or "no message"
         raise ToolError(f"{Path(argv[0]).name} failed: {words}")
     return out.decode(errors="replace")

@@ -7,9 +7,7 @@ any file of the host as its backing file.
 """
 
 import json
-import re
 import stat
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,11 @@ import msgspec
 from qemu_cli.errors import NotFoundError, QemuCliError, UsageError
 from qemu_cli.steps import run_tool
 from qemu_cli.storage import header
-from qemu_cli.storage.qemu_img import convert_argv, file_name, map_argv
+from qemu_cli.storage.qemu_img import file_name, map_argv
 
 _SECTOR_BYTES = 512
 #: An overlay that is larger is not asked whether it is empty.
 _EMPTY_MAX_BYTES = 4 << 20
-_PROGRESS = re.compile(rb"\((\d+\.\d+)/100%\)")
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -33,6 +30,20 @@ class Snapshot(msgspec.Struct, frozen=True):
     name: str
     vm_state_size_bytes: int
     date_s: int
+
+
+class Bitmap(msgspec.Struct, frozen=True):
+    """A dirty bitmap that is stored in an image.
+
+    :param recording: a QEMU that opens the image notes writes in it
+    :param in_use: a QEMU has it in memory; or was killed, and what it had
+        noted is lost
+    """
+
+    name: str
+    granularity_bytes: int
+    recording: bool
+    in_use: bool
 
 
 class ImageInfo(msgspec.Struct, frozen=True):
@@ -54,6 +65,8 @@ class ImageInfo(msgspec.Struct, frozen=True):
     dirty: bool = False
     corrupt: bool = False
     snapshots: tuple[Snapshot, ...] = ()
+    bitmaps: tuple[Bitmap, ...] = ()
+    cluster_size_bytes: int | None = None
 
 
 async def info(
@@ -141,43 +154,10 @@ async def probe(
         raise UsageError(
             f"{path} does not look like an image: no format is recognised,"
             f" and {size_bytes} bytes are no whole number of sectors",
-            hint=f"if it is a raw image: --disk {path},format=raw",
+            hint="if it is a raw image, say so: with 'format=raw' behind it"
+            " for --disk, with '--format raw' for 'qemu image'",
         )
     return image
-
-
-async def convert(
-    qemu_img: str,
-    source: Path,
-    source_format: str,
-    target: Path,
-    target_format: str,
-    *,
-    progress: Callable[[float], None],
-) -> None:
-    """Copy an image into a new one and tell how far it is.
-
-    A half-written target is removed on failure and cancellation.
-
-    :param progress: called with 0.0 to 1.0
-    :raise ToolError: with qemu-img's words
-    """
-
-    def listen(piece: bytes) -> None:
-        if seen := _PROGRESS.findall(piece):
-            progress(float(seen[-1]) / 100)
-
-    argv = convert_argv(
-        *(qemu_img, source, source_format, target, target_format),
-        progress=True,
-    )
-    existed = target.exists()
-    try:
-        await run_tool(argv, listen=listen)
-    except BaseException:
-        if not existed:
-            target.unlink(missing_ok=True)
-        raise
 
 
 def _info_argv(
@@ -218,6 +198,16 @@ def _parse(raw: dict[str, Any]) -> ImageInfo:
             )
             for snapshot in raw.get("snapshots", ())
         ),
+        bitmaps=tuple(
+            Bitmap(
+                name=bitmap["name"],
+                granularity_bytes=bitmap["granularity"],
+                recording="auto" in bitmap["flags"],
+                in_use="in-use" in bitmap["flags"],
+            )
+            for bitmap in details.get("bitmaps", ())
+        ),
+        cluster_size_bytes=raw.get("cluster-size"),
     )
 
 
@@ -265,7 +255,7 @@ def _refuse_references(
     else:
         return
     raise UsageError(
-        f"the image {path} {what}, and the guest could read that",
+        f"the image {path} {what}, and that would be read, too",
         hint="if you know where the image comes from: --trust-image",
     )
 

@@ -5,7 +5,9 @@ The first parameter is always the program (:func:`tools.find`); formats
 are always passed, so qemu-img never probes.
 """
 
+import json
 import os
+from typing import Literal
 
 StrPath = str | os.PathLike[str]
 
@@ -59,26 +61,70 @@ def convert_argv(
     target_format: str,
     *,
     progress: bool = False,
+    compress: bool = False,
 ) -> tuple[str, ...]:
     """Copy an image, with its backing chain, into a new one.
 
-    :param progress: print lines that :func:`images.convert` reads
+    :param progress: print lines that :mod:`convert` reads
     """
     return (
         *(qemu_img, "convert", *(("-p",) if progress else ())),
+        *(("-c",) if compress else ()),
         *("-f", source_format, "-O", target_format),
         *(file_name(source), file_name(target)),
     )
 
 
-def map_argv(qemu_img: str, path: StrPath, format: str) -> tuple[str, ...]:
-    """Tell which layer of its chain each part of an image is in."""
-    return (qemu_img, "map", "--output=json", "-f", format, file_name(path))
+def map_argv(
+    qemu_img: str, path: StrPath, format: str, *, shared: bool = False
+) -> tuple[str, ...]:
+    """Tell which layer of its chain each part of an image is in.
+
+    :param shared: take no locks: somebody may be writing to it
+    """
+    return (
+        *(qemu_img, "map", "--output=json", *(("-U",) if shared else ())),
+        *("-f", format, file_name(path)),
+    )
 
 
-def check_argv(qemu_img: str, path: StrPath, format: str) -> tuple[str, ...]:
-    """Look for errors in an image's tables; nothing is repaired."""
-    return (qemu_img, "check", "-q", "-f", format, file_name(path))
+def check_argv(
+    qemu_img: str,
+    path: StrPath,
+    format: str,
+    *,
+    overlay: bool = False,
+    repair: Literal["leaks", "all"] | None = None,
+) -> tuple[str, ...]:
+    """Look for errors in an image's tables, also while it is written to.
+
+    :param overlay: it has a backing file, which is not opened
+    :param repair: what to mend
+    """
+    image: tuple[str, ...] = ("-f", format, file_name(path))
+    if overlay:
+        node = {
+            "driver": format,
+            "file": {"filename": os.path.abspath(path)},  # noqa: PTH100
+            "backing": None,
+        }
+        image = (f"json:{json.dumps(node)}",)
+    how = ("-r", repair) if repair else ("-U",)
+    return (qemu_img, "check", "--output=json", *how, *image)
+
+
+def compare_argv(
+    qemu_img: str,
+    path: StrPath,
+    format: str,
+    other: StrPath,
+    other_format: str,
+) -> tuple[str, ...]:
+    """Compare what two images read as."""
+    return (
+        *(qemu_img, "compare", "-p", "-f", format, "-F", other_format),
+        *(file_name(path), file_name(other)),
+    )
 
 
 def resize_argv(

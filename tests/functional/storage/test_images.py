@@ -17,7 +17,7 @@ from qemu_cli.errors import (
     UsageError,
 )
 from qemu_cli.steps import run_tool
-from qemu_cli.storage import images
+from qemu_cli.storage import convert, images
 from qemu_cli.storage import qemu_img as command_lines
 from qemu_cli.storage.images import ImageInfo
 
@@ -189,7 +189,7 @@ _AS_NOBODY = """
 import asyncio, os, sys
 from pathlib import Path
 from qemu_cli.errors import QemuCliError
-from qemu_cli.storage import images
+from qemu_cli.storage import convert, images
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 try:
@@ -247,8 +247,9 @@ def test_convert_tells_how_far_it_is(qemu_img: str, tmp_path: Path) -> None:
     source.write_bytes(os.urandom(4 * MIB))
     seen: list[float] = []
     asyncio.run(
-        images.convert(
-            *(qemu_img, source, "raw", target, "qcow2"), progress=seen.append
+        convert.convert(
+            *(qemu_img, source, "raw", target, "qcow2"),
+            progress=lambda done, total: seen.append(done / total),
         )
     )
     assert seen == sorted(seen)
@@ -261,9 +262,9 @@ def test_failed_convert_leaves_nothing(qemu_img: str, tmp_path: Path) -> None:
     target = tmp_path / "target"
     with pytest.raises(ToolError, match="No such file"):
         asyncio.run(
-            images.convert(
+            convert.convert(
                 *(qemu_img, tmp_path / "gone", "raw", target, "qcow2"),
-                progress=lambda _: None,
+                progress=lambda done, total: None,
             )
         )
     assert not target.exists()
@@ -280,9 +281,9 @@ def test_cancelled_convert_leaves_no_file_and_no_process(
     async def cancel_when_begun() -> None:
         begun = asyncio.Event()
         task = asyncio.create_task(
-            images.convert(
+            convert.convert(
                 *(qemu_img, source, "raw", target, "qcow2"),
-                progress=lambda _: begun.set(),
+                progress=lambda done, total: begun.set(),
             )
         )
         await asyncio.wait_for(begun.wait(), 60)
