@@ -11,25 +11,25 @@ the deed and the note in the journal.  A plan has a point of no return,
 what dies after it is carried on with.
 """
 
-import asyncio
 import contextlib
 import json
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Collection
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
 import msgspec
 
-from qemu_cli.errors import QemuCliError, ToolError
+from qemu_cli.errors import QemuCliError
 from qemu_cli.files import sync_directory, write_atomically
 from qemu_cli.steps.base import Hands as Hands
 from qemu_cli.steps.base import Step as Step
+from qemu_cli.steps.daemon import Daemon, EndDaemon
 from qemu_cli.steps.job import Job, OrderJob
 from qemu_cli.steps.ram import GoOn, LoadRam, NoteSaved, Quit, SaveRam
+from qemu_cli.steps.tool import run_tool as run_tool
 
 
 class MakeDirectory(Step, frozen=True, tag=True):
@@ -226,6 +226,8 @@ AnyStep = (
     | Qmp
     | Job
     | OrderJob
+    | Daemon
+    | EndDaemon
     | Spawn
     | SaveRam
     | Quit
@@ -259,62 +261,3 @@ class Plan(msgspec.Struct, frozen=True):
     def point_of_no_return(self) -> int:
         """Index of the first step that is never undone."""
         return len(self.steps) if self.commit is None else self.commit
-
-
-async def run_tool(
-    argv: tuple[str, ...],
-    *,
-    listen: Callable[[bytes], None] | None = None,
-    good: Collection[int] = (0,),
-) -> str:
-    """Run a program to its end; it dies when we are cancelled.
-
-    :param argv: the program and its arguments
-    :param listen: gets every piece of its stdout as it comes
-    :param good: exit codes that are no failure
-    :return: its stdout
-    :raise ToolError: when it can't be run or exits with another code;
-        the message ends with its own words
-    """
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-    except OSError as error:
-        raise ToolError(
-            f"{argv[0]} can't be run: {error.strerror}",
-            hint="'qemu doctor' names the package",
-        ) from error
-    try:
-        if listen is None:
-            out, err = await process.communicate()
-        else:
-            out, err = await _communicate(process, listen)
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-        raise
-    if process.returncode not in good:
-        words = err.decode(errors="replace").strip() or "no message"
-        raise ToolError(f"{Path(argv[0]).name} failed: {words}")
-    return out.decode(errors="replace")
-
-
-async def _communicate(
-    process: asyncio.subprocess.Process, listen: Callable[[bytes], None]
-) -> tuple[bytes, bytes]:
-    assert process.stdout is not None  # noqa: S101
-    assert process.stderr is not None  # noqa: S101
-    errors = asyncio.ensure_future(process.stderr.read())
-    pieces = []
-    while piece := await process.stdout.read(4096):
-        listen(piece)
-        pieces.append(piece)
-    err = await errors
-    await process.wait()
-    return b"".join(pieces), err

@@ -11,6 +11,7 @@ from pathlib import Path
 from qemu_cli.errors import NotFoundError
 from qemu_cli.proc import Process, ProcFS, send_signal, wait_exit
 from qemu_cli.steps.base import Hands, Step
+from qemu_cli.steps.tool import run_tool
 
 #: How long it may take to write what clients wrote, and to end.
 END_TIMEOUT_S = 30.0
@@ -34,8 +35,6 @@ class Daemon(Step, frozen=True, tag=True):
         return shlex.join(self.argv)
 
     async def do(self, hands: Hands) -> None:
-        from qemu_cli.steps import run_tool
-
         await self.undo(hands)  # what a killed program left half-way
         await run_tool(self.argv)
 

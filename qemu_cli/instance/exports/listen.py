@@ -46,7 +46,7 @@ class Listener(NamedTuple):
         encrypted = self.psk or self.x509
         user = f"{quote(self.user, safe='')}@" if self.user else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        if self.host in ("0.0.0.0", "::"):
+        if self.host in ("0.0.0.0", "::"):  # noqa: S104
             host = socket.gethostname()  # all addresses of this host
         uri = f"{'nbds' if encrypted else 'nbd'}://{user}{host}:{self.port}"
         uri = f"{uri}/{quote(name, safe='')}"
