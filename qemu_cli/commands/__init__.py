@@ -27,6 +27,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "autostart enable",
         "autostart disable",
     ),
+    "Disks": ("disk list", "disk info"),
     "This program": (
         "config list",
         "config get",
