@@ -26,8 +26,23 @@ from qemu_cli.errors import QemuCliError
 from qemu_cli.files import sync_directory, write_atomically
 from qemu_cli.steps.base import Hands as Hands
 from qemu_cli.steps.base import Step as Step
+from qemu_cli.steps.block import (
+    AddNode,
+    ChangeMedium,
+    DropNodes,
+    Pivot,
+    Plug,
+    Unplug,
+)
 from qemu_cli.steps.daemon import Daemon, EndDaemon
 from qemu_cli.steps.job import Job, OrderJob
+from qemu_cli.steps.nbd import (
+    AddExport,
+    DropExport,
+    StartServer,
+    StopServer,
+    Switch,
+)
 from qemu_cli.steps.ram import GoOn, LoadRam, NoteSaved, Quit, SaveRam
 from qemu_cli.steps.tool import run_tool as run_tool
 
@@ -226,6 +241,17 @@ AnyStep = (
     | Qmp
     | Job
     | OrderJob
+    | Switch
+    | StartServer
+    | StopServer
+    | AddExport
+    | DropExport
+    | AddNode
+    | DropNodes
+    | Plug
+    | Unplug
+    | ChangeMedium
+    | Pivot
     | Daemon
     | EndDaemon
     | Spawn

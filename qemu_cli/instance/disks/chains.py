@@ -108,8 +108,7 @@ def unknown(name: str, id: str, known: list[str]) -> NotFoundError:
 
 def _running(definition: "Definition", found: graph.Graph) -> list[Chain]:
     devices: dict[str, Disk | Cdrom] = {
-        device.id: device
-        for device in (*definition.disks, *definition.cdroms)
+        device.id: device for device in (*definition.disks, *definition.cdroms)
     }
     plugged: list[Chain] = []
     for device in found.devices:
