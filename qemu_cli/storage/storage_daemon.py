@@ -34,12 +34,14 @@ class Served(NamedTuple):
     :param id: of the export, and of the node
     :param name: what clients ask for
     :param node: QAPI BlockdevOptions; its ``node-name`` is set here
+    :param bitmap: a dirty bitmap that clients can ask for
     """
 
     id: str
     name: str
     node: dict[str, Any]
     writable: bool = False
+    bitmap: str | None = None
 
 
 def image_node(
@@ -116,13 +118,15 @@ def argv(
         server["max-connections"] = max_connections
     words += ["--nbd-server", _json(server)]
     for each in served:
-        export = {
+        export: dict[str, Any] = {
             "type": "nbd",
             "id": each.id,
             "node-name": each.id,
             "name": each.name,
             "writable": each.writable,
         }
+        if each.bitmap is not None:
+            export["bitmaps"] = [each.bitmap]
         words += ["--export", _json(export)]
     return (*words, "--pidfile", str(pid_file), "--daemonize")
 
