@@ -28,6 +28,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "autostart disable",
     ),
     "Disks": ("disk list", "disk info"),
+    "Guest": ("guest thaw",),
     "This program": (
         "config list",
         "config get",
