@@ -157,8 +157,29 @@ class InstancePaths:
 
     @property
     def nvram(self) -> Path:
-        """The UEFI variables, as qcow2 so that snapshots take them."""
+        """The UEFI variables as they are made at create.
+
+        The definition says in which file they are later.
+        """
         return self.directory / "nvram.qcow2"
+
+    @property
+    def snapshots(self) -> Path:
+        """What is known of the instance's snapshots."""
+        return self.directory / "snapshots"
+
+    @property
+    def snapshot_tree(self) -> Path:
+        """All snapshots, and which one today stands on."""
+        return self.snapshots / "tree.json"
+
+    def snapshot_definition(self, key: str) -> Path:
+        """The definition that a snapshot was taken with."""
+        return self.snapshots / f"{key}.toml"
+
+    def snapshot_ram(self, key: str) -> Path:
+        """The RAM of an external snapshot."""
+        return self.snapshots / f"{key}.ram"
 
     @property
     def saved_ram(self) -> Path:

@@ -220,7 +220,11 @@ def _firmware(definition: Definition, paths: InstancePaths) -> list[str]:
         read_only=True,
     )
     nvram = blockdev(
-        "nvram", paths.nvram, "qcow2", cache="writeback", read_only=False
+        "nvram",
+        paths.directory / firmware.vars,
+        "qcow2",
+        cache="writeback",
+        read_only=False,
     )
     argv = ["-blockdev", _json(code), "-blockdev", _json(nvram)]
     # The firmware writes it in system management mode, which only x86

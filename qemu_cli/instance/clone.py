@@ -141,7 +141,7 @@ async def _gather(
             )
         ),
         host_ports=tuple(host_ports),
-        has_nvram=paths.nvram.exists(),
+        has_nvram=(paths.directory / definition.firmware.vars).exists(),
         has_tpm_state=paths.tpm_state.is_dir(),
         uuid=str(uuid.uuid4()),
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -108,12 +108,16 @@ def plan_clone(
         disks=tuple(disks),
         cdroms=tuple(bring.cdrom(each) for each in definition.cdroms),
         boot=bring.kernel(definition.boot),
+        firmware=msgspec.structs.replace(
+            definition.firmware, vars=clone.nvram.name
+        ),
         nics=_nics(definition, facts.host_ports),
     )
     if facts.has_nvram:
         # Converted, not copied: snapshots stay with the source.
+        vars_ = source.directory / definition.firmware.vars
         argv = qemu_img.convert_argv(
-            *(facts.qemu_img, source.nvram, "qcow2", clone.nvram, "qcow2")
+            *(facts.qemu_img, vars_, "qcow2", clone.nvram, "qcow2")
         )
         steps.append(Tool(argv, creates=str(clone.nvram)))
     if full and facts.has_tpm_state:

@@ -142,7 +142,7 @@ async def details(host: Host, vm: VM) -> Details:
         disks=await _disks(host, vm, definition, problems),
         last_exit=last_exit(vm),
         change=_change(vm.paths, problems),
-        files=_files(vm.paths),
+        files=_files(vm.paths, definition),
         problems=tuple(problems),
     )
 
@@ -290,8 +290,11 @@ def _change(paths: InstancePaths, problems: list[str]) -> str | None:
     return f"'{title}' was interrupted; the next command clears it up"
 
 
-def _files(paths: InstancePaths) -> dict[str, str]:
+def _files(
+    paths: InstancePaths, definition: Definition | None
+) -> dict[str, str]:
     """The files that there are, by what they are."""
+    vars_ = definition.firmware.vars if definition else paths.nvram.name
     known = {
         "definition": paths.definition,
         "command": paths.command,
@@ -299,7 +302,8 @@ def _files(paths: InstancePaths) -> dict[str, str]:
         "serial_log": paths.serial_log,
         "qemu_log": paths.qemu_log,
         "events": paths.events_out,
-        "nvram": paths.nvram,
+        "nvram": paths.directory / vars_,
+        "snapshots": paths.snapshots,
         "saved_ram": paths.saved_ram,
         "tpm_state": paths.tpm_state,
         "vnc_socket": paths.vnc_socket,

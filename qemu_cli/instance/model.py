@@ -20,8 +20,16 @@ A place (``slot``) is where the device sits on the guest's side:
 import datetime
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    get_args,
+    get_type_hints,
+)
 
 import msgspec
 
@@ -51,6 +59,12 @@ ImageFormat = Literal["qcow2", "raw", "vmdk", "vdi", "vhdx", "vpc", "qed"]
 DisplayKind = Literal["none", "vnc", "gtk", "sdl", "spice-app", "curses"]
 
 
+#: The file of the UEFI variables, until there is an overlay on it.  It is
+#: qcow2, so that snapshots take it.
+NVRAM = "nvram.qcow2"
+NVRAM_ID = "nvram"
+
+
 class Part(
     msgspec.Struct,
     frozen=True,
@@ -76,11 +90,15 @@ class Machine(Part, frozen=True, kw_only=True):
 
 
 class Firmware(Part, frozen=True, kw_only=True):
-    """What runs first.  For UEFI: the code's and the variables' files."""
+    """What runs first.  For UEFI: the code's and the variables' files.
+
+    ``vars`` is relative to the instance's directory, and qcow2.
+    """
 
     kind: Literal["bios", "uefi"] = "bios"
     code: str | None = None
     code_format: Literal["raw", "qcow2"] = "raw"
+    vars: str = NVRAM
     secure_boot: bool = False
 
 
@@ -132,6 +150,19 @@ class Nic(Part, frozen=True, kw_only=True):
     forwards: tuple[Forward, ...] = ()
 
 
+class Image(NamedTuple):
+    """An image that a guest's machine stands on.
+
+    :param id: of its disk; that of the UEFI variables is ``nvram``
+    :param file: relative to the instance's directory
+    """
+
+    id: str
+    file: str
+    format: str
+    read_only: bool
+
+
 class Definition(Part, frozen=True, kw_only=True):
     """One VM, as it is started."""
 
@@ -153,6 +184,34 @@ class Definition(Part, frozen=True, kw_only=True):
     config: dict[str, Any] = {}
 
     @property
+    def images(self) -> tuple["Image", ...]:
+        """All images that the guest's machine stands on; no CDs."""
+        found = [
+            Image(disk.id, disk.file, disk.format, disk.read_only)
+            for disk in self.disks
+        ]
+        if self.firmware.kind == "uefi":
+            vars_ = self.firmware.vars
+            found.append(Image(NVRAM_ID, vars_, "qcow2", False))
+        return tuple(found)
+
+    def with_files(self, files: Mapping[str, str]) -> "Definition":
+        """Return the same on other images, all of them qcow2.
+
+        :param files: new files of :attr:`images`, by their ids
+        """
+        firmware = self.firmware
+        if NVRAM_ID in files:
+            firmware = msgspec.structs.replace(firmware, vars=files[NVRAM_ID])
+        disks = tuple(
+            msgspec.structs.replace(disk, file=files[disk.id], format="qcow2")
+            if disk.id in files
+            else disk
+            for disk in self.disks
+        )
+        return msgspec.structs.replace(self, disks=disks, firmware=firmware)
+
+    @property
     def files(self) -> dict[str, str]:
         """The files that it names, by what they are.
 
@@ -160,7 +219,7 @@ class Definition(Part, frozen=True, kw_only=True):
         """
         boot = self.boot
         named = {
-            **{disk.id: disk.file for disk in self.disks},
+            **{image.id: image.file for image in self.images},
             **{cdrom.id: cdrom.file for cdrom in self.cdroms},
             "kernel": boot and boot.kernel,
             "initrd": boot and boot.initrd,

@@ -8,6 +8,7 @@ from qemu_cli.instance import model
 from qemu_cli.instance import vm as vms
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.model import Definition
+from qemu_cli.instance.snapshots import store
 from qemu_cli.paths import InstancePaths
 from qemu_cli.storage import dependants, header
 from qemu_cli.storage.dependants import Reference
@@ -31,8 +32,12 @@ async def references(
     try:
         definition = model.load(paths.definition)
         images = [
-            (paths.directory / disk.file, disk.format)
-            for disk in definition.disks
+            (paths.directory / image.file, image.format)
+            for image in definition.images
+        ]
+        images += [
+            (paths.directory / layer.file, layer.format)
+            for layer in store.load(paths).layers
         ]
     except QemuCliError:
         images = [(file, "qcow2") for file in own(paths) if _is_qcow2(file)]

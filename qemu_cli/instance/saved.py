@@ -212,18 +212,16 @@ async def _images(
     """All files that the guest's disks consist of, by name."""
     tool = tools.find("qemu-img", host.config)
     found: dict[str, str] = {}
-    for disk in definition.disks:
+    for image in definition.images:
         top, *backing = await dependants.backing_chain(
-            tool, paths.directory / disk.file, format=disk.format
+            tool, paths.directory / image.file, format=image.format
         )
-        found[disk.id] = str(top)
+        found[image.id] = str(top)
         for file in backing:
-            found[f"{disk.id}'s backing file {file.name}"] = str(file)
+            found[f"{image.id}'s backing file {file.name}"] = str(file)
     for cdrom in definition.cdroms:
         if cdrom.file:
             found[cdrom.id] = str(paths.directory / cdrom.file)
-    if definition.firmware.kind == "uefi":
-        found["nvram"] = str(paths.nvram)
     return found
 
 

@@ -1,0 +1,1 @@
+"""Snapshots of an instance, of both kinds, in one tree."""
