@@ -34,6 +34,7 @@ class Programs(NamedTuple):
     """The programs that the steps run."""
 
     qemu_img: str
+    qemu_nbd: str
     daemon: str
 
 
@@ -44,6 +45,7 @@ def programs(host: Host) -> Programs:
     """
     return Programs(
         qemu_img=tools.find("qemu-img", host.config),
+        qemu_nbd=tools.find("qemu-nbd", host.config),
         daemon=tools.find("qemu-storage-daemon", host.config),
     )
 
