@@ -195,31 +195,50 @@ def _disks(
     for number, (disk, info) in enumerate(
         zip(wish.disks, facts.images, strict=True)
     ):
-        image_format = _image_format(disk, info)
-        file = f"disk{number}.{image_format}"
-        if disk.source and info:
-            _check_disk_size(disk, disk.source, info)
-        if disk.mode == "in-place" and disk.source:
-            file = str(disk.source.absolute())
-        else:
-            target = paths.directory / file
-            command = _image_command(facts, disk, info, target, image_format)
-            steps.append(Tool(command, creates=str(target)))
-            if disk.mode == "copy" and disk.source and disk.size_bytes:
-                grow = qemu_img.resize_argv(
-                    facts.qemu_img, target, image_format, disk.size_bytes
-                )
-                steps.append(Tool(grow))
-        fields.append(
-            {
-                "id": f"disk{number}",
-                "file": file,
-                "format": image_format,
-                "bus": disk.bus or facts.profile.disk_buses[0],
-                "cache": disk.cache,
-                "read_only": disk.read_only,
-            }
+        made, commands = disk_parts(
+            paths, facts.qemu_img, f"disk{number}", disk, info
         )
+        fields.append({**made, "bus": disk.bus or facts.profile.disk_buses[0]})
+        steps += commands
+    return fields, steps
+
+
+def disk_parts(
+    paths: InstancePaths,
+    tool: str,
+    id: str,
+    disk: DiskWish,
+    info: images.ImageInfo | None,
+) -> tuple[dict[str, object], list[AnyStep]]:
+    """Work out a disk's entry, without bus and slot, and what makes it.
+
+    :param tool: qemu-img
+    :param info: the image that it is made from, if it is
+    :raise UsageError: it can't be made so
+    """
+    steps: list[AnyStep] = []
+    image_format = _image_format(disk, info)
+    file = f"{id}.{image_format}"
+    if disk.source and info:
+        _check_disk_size(disk, disk.source, info)
+    if disk.mode == "in-place" and disk.source:
+        file = str(disk.source.absolute())
+    else:
+        target = paths.directory / file
+        command = _image_command(tool, disk, info, target, image_format)
+        steps.append(Tool(command, creates=str(target)))
+        if disk.mode == "copy" and disk.source and disk.size_bytes:
+            grow = qemu_img.resize_argv(
+                tool, target, image_format, disk.size_bytes
+            )
+            steps.append(Tool(grow))
+    fields: dict[str, object] = {
+        "id": id,
+        "file": file,
+        "format": image_format,
+        "cache": disk.cache,
+        "read_only": disk.read_only,
+    }
     return fields, steps
 
 
@@ -257,7 +276,7 @@ def _check_disk_size(
 
 
 def _image_command(
-    facts: Facts,
+    tool: str,
     disk: DiskWish,
     info: images.ImageInfo | None,
     target: Path,
@@ -265,18 +284,16 @@ def _image_command(
 ) -> tuple[str, ...]:
     if info is None or disk.source is None:
         size_bytes = disk.size_bytes or 0
-        return qemu_img.create_argv(
-            facts.qemu_img, target, size_bytes, image_format
-        )
+        return qemu_img.create_argv(tool, target, size_bytes, image_format)
     source = disk.source.absolute()
     if disk.mode == "copy":
         if info.backing_file or info.data_file or source.is_block_device():
             return qemu_img.convert_argv(
-                facts.qemu_img, source, info.format, target, image_format
+                tool, source, info.format, target, image_format
             )
         return qemu_img.copy_argv(source, target)
     return qemu_img.create_overlay_argv(
-        facts.qemu_img, target, source, info.format, size_bytes=disk.size_bytes
+        tool, target, source, info.format, size_bytes=disk.size_bytes
     )
 
 

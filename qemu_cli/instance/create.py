@@ -16,7 +16,7 @@ from qemu_cli.instance.change import claimed, run
 from qemu_cli.instance.host import Host, vm_facts
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.names import check_name
-from qemu_cli.instance.wish import Wish
+from qemu_cli.instance.wish import DiskWish, Wish
 from qemu_cli.paths import InstancePaths
 from qemu_cli.profiles.base import Profile
 from qemu_cli.steps import Plan
@@ -192,29 +192,38 @@ def _check_readable(path: Path) -> None:
 async def _probe_images(
     host: Host, wish: Wish, tool: str
 ) -> tuple[images.ImageInfo | None, ...]:
-    found: list[images.ImageInfo | None] = []
-    for disk in wish.disks:
-        if disk.source is None:
-            found.append(None)
-            continue
-        info = await images.probe(
-            tool,
-            disk.source,
-            format=disk.format,
-            trusted=wish.trust_image,
+    return tuple(
+        [
+            await probe_image(host, disk, tool, trusted=wish.trust_image)
+            for disk in wish.disks
+        ]
+    )
+
+
+async def probe_image(
+    host: Host, disk: DiskWish, tool: str, *, trusted: bool
+) -> images.ImageInfo | None:
+    """Look at the image that a disk is to be made from, if there is one.
+
+    :raise UsageError: it can't be taken, or needs trust
+    :raise StateError: others need it unchanged, or change it
+    """
+    if disk.source is None:
+        return None
+    info = await images.probe(
+        tool, disk.source, format=disk.format, trusted=trusted
+    )
+    if info.encrypted:
+        raise UsageError(
+            f"the image {disk.source} is encrypted, and there is no way "
+            "yet to give QEMU its key",
+            hint="'qemu-img convert' makes a copy that is not",
         )
-        if info.encrypted:
-            raise UsageError(
-                f"the image {disk.source} is encrypted, and there is no way "
-                "yet to give QEMU its key",
-                hint="'qemu-img convert' makes a copy that is not",
-            )
-        if disk.mode == "in-place" and not disk.read_only:
-            await _refuse_dependants(host, tool, disk.source)
-        elif disk.mode == "overlay":
-            _refuse_writers(host, disk.source)
-        found.append(info)
-    return tuple(found)
+    if disk.mode == "in-place" and not disk.read_only:
+        await _refuse_dependants(host, tool, disk.source)
+    elif disk.mode == "overlay":
+        _refuse_writers(host, disk.source)
+    return info
 
 
 async def _refuse_dependants(host: Host, tool: str, file: Path) -> None:
