@@ -291,7 +291,7 @@ def _change(paths: InstancePaths, problems: list[str]) -> str | None:
 
 
 def _files(
-    paths: InstancePaths, definition: Definition | None
+    paths: InstancePaths, definition: "Definition | None"
 ) -> dict[str, str]:
     """The files that there are, by what they are."""
     vars_ = definition.firmware.vars if definition else paths.nvram.name
