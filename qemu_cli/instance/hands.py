@@ -12,6 +12,7 @@ from qemu_cli.instance.host import Host
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
 from qemu_cli.proc import ProcFS
+from qemu_cli.qmp.address import Monitors
 from qemu_cli.steps import Spawn
 from qemu_cli.steps.job import Job, OrderJob
 
@@ -39,6 +40,14 @@ class Hands:
     async def execute(self, command: str, arguments: dict[str, Any]) -> Any:
         """Send a QMP command to the VM's control monitor."""
         monitors = self._look().monitors
+        async with self._host.sessions.open(monitors) as session:
+            return await session.execute(command, arguments)
+
+    async def tell(
+        self, address: str, pid: int, command: str, arguments: dict[str, Any]
+    ) -> Any:
+        """Send a QMP command to a daemon that serves images."""
+        monitors = Monitors(control=address, pid=pid)
         async with self._host.sessions.open(monitors) as session:
             return await session.execute(command, arguments)
 

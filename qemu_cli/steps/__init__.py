@@ -34,7 +34,7 @@ from qemu_cli.steps.block import (
     Plug,
     Unplug,
 )
-from qemu_cli.steps.daemon import Daemon, EndDaemon
+from qemu_cli.steps.daemon import Daemon, EndDaemon, Withdraw
 from qemu_cli.steps.job import Job, OrderJob
 from qemu_cli.steps.nbd import (
     AddExport,
@@ -254,6 +254,7 @@ AnyStep = (
     | Pivot
     | Daemon
     | EndDaemon
+    | Withdraw
     | Spawn
     | SaveRam
     | Quit

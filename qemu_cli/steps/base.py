@@ -21,6 +21,11 @@ class Hands(Protocol):
     async def execute(self, command: str, arguments: dict[str, Any]) -> Any:
         """Send one QMP command on the VM's control monitor."""
 
+    async def tell(
+        self, address: str, pid: int, command: str, arguments: dict[str, Any]
+    ) -> Any:
+        """Send one QMP command to a daemon that serves images."""
+
     async def quit(self) -> None:
         """End QEMU, if it runs, and wait until it has."""
 

@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import shlex
 import signal
 from pathlib import Path
+from typing import Any
 
 from qemu_cli.errors import NotFoundError
 from qemu_cli.proc import Process, ProcFS, send_signal, wait_exit
+from qemu_cli.steps import nbd
 from qemu_cli.steps.base import Hands, Step
 from qemu_cli.steps.tool import run_tool
 
@@ -57,6 +60,58 @@ class EndDaemon(Step, frozen=True, tag=True):
         await end(self.pid_file)
         for path in self.sockets:
             Path(path).unlink(missing_ok=True)
+
+
+class Withdraw(Step, frozen=True, tag=True):
+    """Have a daemon serve one export no more, and forget its node.
+
+    A daemon that has ended serves nothing.
+
+    :param monitor: its QMP socket
+    :param id: of the export, and of the node
+    :param hard: also when a client is connected: it is cut off
+    """
+
+    pid_file: str
+    monitor: str
+    id: str
+    hard: bool = False
+
+    def describe(self) -> str:
+        arguments = {"id": self.id, "mode": self._mode}
+        message = {"execute": "block-export-del", "arguments": arguments}
+        return f"qmp {json.dumps(message)}  # to {self.monitor}"
+
+    @property
+    def _mode(self) -> str:
+        return "hard" if self.hard else "safe"
+
+    async def do(self, hands: Hands) -> None:
+        for process in running(self.pid_file):
+            daemon = _Talks(hands, self.monitor, process)
+            await nbd.drop(daemon, self.id, self._mode)
+            arguments = {"flat": True}
+            nodes = await daemon.execute("query-named-block-nodes", arguments)
+            if self.id in {each["node-name"] for each in nodes}:
+                await daemon.execute("blockdev-del", {"node-name": self.id})
+
+
+class _Talks:
+    """Talks to a daemon as steps talk to the VM's QEMU."""
+
+    def __init__(self, hands: Hands, monitor: str, process: Process) -> None:
+        self._hands = hands
+        self._monitor = monitor
+        self._process = process
+
+    async def runs(self) -> bool:
+        now = ProcFS().process(self._process.pid)
+        return bool(now and now.start_time == self._process.start_time)
+
+    async def execute(self, command: str, arguments: dict[str, Any]) -> Any:
+        return await self._hands.tell(
+            self._monitor, self._process.pid, command, arguments
+        )
 
 
 def running(pid_file: str) -> list[Process]:

@@ -8,7 +8,7 @@ these steps did is gone as well.
 import asyncio
 import contextlib
 import json
-from typing import Any
+from typing import Any, Protocol
 
 from qemu_cli.errors import BusyError, RefusedError, StateError, TimedOutError
 from qemu_cli.proc import ProcFS
@@ -17,6 +17,16 @@ from qemu_cli.steps.base import Hands, Step
 #: How long requests that are under way may take to end, in seconds.
 _END_TIMEOUT_S = 30.0
 _LOOK_S = 0.01
+
+
+class Talks(Protocol):
+    """The part of :class:`Hands` that talks to one server."""
+
+    async def runs(self) -> bool:
+        """Tell whether it is there."""
+
+    async def execute(self, command: str, arguments: dict[str, Any]) -> Any:
+        """Send it a QMP command."""
 
 
 class Switch(Step, frozen=True, tag=True):
@@ -162,7 +172,7 @@ class AddExport(Step, frozen=True, tag=True):
             await hands.execute("block-export-add", self.arguments)
 
     async def undo(self, hands: Hands) -> None:
-        await _drop(hands, self.arguments["id"], "hard")
+        await drop(hands, self.arguments["id"], "hard")
 
 
 class DropExport(Step, frozen=True, tag=True):
@@ -184,7 +194,7 @@ class DropExport(Step, frozen=True, tag=True):
         return "hard" if self.hard else "safe"
 
     async def do(self, hands: Hands) -> None:
-        await _drop(hands, self.id, self._mode)
+        await drop(hands, self.id, self._mode)
 
 
 async def _inserted(hands: Hands) -> dict[str, str]:
@@ -196,12 +206,17 @@ async def _inserted(hands: Hands) -> dict[str, str]:
     }
 
 
-async def _exports(hands: Hands) -> set[str]:
+async def _exports(hands: Talks) -> set[str]:
     exports = await hands.execute("query-block-exports", {})
     return {export["id"] for export in exports}
 
 
-async def _drop(hands: Hands, export: str, mode: str) -> None:
+async def drop(hands: Talks, export: str, mode: str) -> None:
+    """Serve a node no more, and wait until that is so.
+
+    :param hands: what talks to who serves it
+    :raise BusyError: a client is connected, and the mode is ``safe``
+    """
     if not await hands.runs() or export not in await _exports(hands):
         return
     arguments = {"id": export, "mode": mode}

@@ -14,8 +14,8 @@ import msgspec
 from qemu_cli.instance.exports.listen import Listener
 from qemu_cli.instance.exports.model import Export
 from qemu_cli.paths import InstancePaths
-from qemu_cli.steps import AnyStep, MakeDirectory, Tool
-from qemu_cli.steps.daemon import Daemon
+from qemu_cli.steps import AnyStep, MakeDirectory, Remove, Tool
+from qemu_cli.steps.daemon import Daemon, EndDaemon, Withdraw
 from qemu_cli.storage import storage_daemon
 from qemu_cli.storage.storage_daemon import Served, Tls
 
@@ -79,3 +79,25 @@ def steps(
         max_connections=listener.max_connections,
     )
     return (*before, Daemon(argv, str(pid_file), (str(monitor),)))
+
+
+def withdraw(
+    paths: InstancePaths, export: Export, *, last: bool, hard: bool
+) -> tuple[AnyStep, ...]:
+    """The steps that serve an export to others no more.  Pure.
+
+    They come before those that take the export down: the daemon that
+    listens is a client of it.
+
+    :param last: it serves no other, and ends
+    :param hard: cut off clients
+    """
+    if export.listener is None:
+        return ()
+    pid_file = str(paths.daemon_pid_file(export.listener))
+    monitor = str(paths.daemon_monitor(export.listener))
+    first = Withdraw(pid_file, monitor, export.id, hard)
+    if not last:
+        return (first,)
+    keys = str(paths.daemon_keys(export.listener))
+    return (first, EndDaemon(pid_file, (monitor,)), Remove(keys))
