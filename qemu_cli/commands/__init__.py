@@ -29,6 +29,14 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Disks": ("disk list", "disk info"),
     "Guest": ("guest thaw",),
+    "Images": (
+        "image create",
+        "image info",
+        "image convert",
+        "image check",
+        "image compare",
+        "image map",
+    ),
     "This program": (
         "config list",
         "config get",

@@ -122,11 +122,13 @@ async def probe(
     *,
     format: str | None = None,
     trusted: bool = False,
+    alone: bool = False,
 ) -> ImageInfo:
     """Look at an image that comes in; once, its format is then stored.
 
     :param format: what the user says it is; not probed then
     :param trusted: the user vouches for the files that it refers to
+    :param alone: its backing file is not going to be opened
     :raise NotFoundError: when there is no such file
     :raise UsageError: when it is no image, or needs trust
     :raise ToolError: when qemu-img can't make sense of it
@@ -138,14 +140,14 @@ async def probe(
         found = header.read(path)
         _refuse_references(
             path,
-            backing_file=found and found.backing_file,
+            backing_file=None if alone else found and found.backing_file,
             data_file=found and found.data_file,
         )
     image = await info(qemu_img, path, format=format)
     if not trusted:
         _refuse_references(
             path,
-            backing_file=image.backing_file,
+            backing_file=None if alone else image.backing_file,
             data_file=image.data_file,
             extents=image.extents,
         )
@@ -155,7 +157,7 @@ async def probe(
             f"{path} does not look like an image: no format is recognised,"
             f" and {size_bytes} bytes are no whole number of sectors",
             hint="if it is a raw image, say so: with 'format=raw' behind it"
-            " for --disk, with '--format raw' for 'qemu image'",
+            " for --disk, with '--image-format raw' for 'qemu image'",
         )
     return image
 

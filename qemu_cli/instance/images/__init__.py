@@ -1,0 +1,1 @@
+"""Images that the user names, whoever uses them."""
