@@ -61,11 +61,11 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     :param server: the VM's own QEMU, or a daemon of its own, which
         :meth:`InstancePaths.daemon_pid_file` finds
     :param node: the block node that is served, when QEMU does
-    :param nodes: those that were made for it, in the order in which they
-        must go
+    :param nodes: those that were made for it above the filter, in the
+        order in which they must go
     :param filter: the node that was put between device and disk, and that
         must be taken out before it goes
-    :param bitmap: node and name of the one that was made for it
+    :param target: the filter's scratch node, which goes after it
     :param files: go with it
     :param snapshot: held against delete and revert as long as it is served
     :param listener: id of the daemon that serves it to other hosts, too
@@ -83,7 +83,7 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     node: str | None = None
     nodes: tuple[str, ...] = ()
     filter: str | None = None
-    bitmap: tuple[str, str] | None = None
+    target: str | None = None
     files: tuple[str, ...] = ()
     snapshot: str | None = None
     listener: str | None = None
