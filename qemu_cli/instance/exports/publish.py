@@ -6,13 +6,11 @@ client of that socket: it has the keys, counts the clients, and can be
 ended without the VM's noticing.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import msgspec
 
 from qemu_cli.instance.exports.listen import Listener
 from qemu_cli.instance.exports.model import Export
+from qemu_cli.instance.exports.plan import Planned
 from qemu_cli.paths import InstancePaths
 from qemu_cli.steps import AnyStep, MakeDirectory, Remove, Tool
 from qemu_cli.steps.daemon import Daemon, EndDaemon, Withdraw
@@ -20,30 +18,12 @@ from qemu_cli.storage import storage_daemon
 from qemu_cli.storage.storage_daemon import Served, Tls
 
 
-def published(
-    listener: Listener, exports: Sequence[Export]
-) -> tuple[Export, ...]:
-    """The exports as they are found through the one that listens."""
-    return tuple(
-        msgspec.structs.replace(
-            export, uri=listener.uri(export.name), listener=listener.id
-        )
-        for export in exports
-    )
-
-
-def steps(
-    paths: InstancePaths,
-    program: str,
-    listener: Listener,
-    sources: Sequence[tuple[Export, Path]],
-) -> tuple[AnyStep, ...]:
-    """The steps that make it listen; they come after those that serve.
-
-    Pure.
+def publish(
+    paths: InstancePaths, program: str, listener: Listener, planned: Planned
+) -> Planned:
+    """Have a daemon listen for what is served privately.  Pure.
 
     :param program: qemu-storage-daemon
-    :param sources: each export, and the private socket that has it
     """
     before: list[AnyStep] = []
     tls = Tls("x509", listener.x509) if listener.x509 else None
@@ -56,29 +36,37 @@ def steps(
             Tool(("ln", "-sfT", listener.psk, link), creates=link),
         ]
         tls = Tls("psk", str(keys))
-    served = [
-        Served(
-            id=export.id,
-            name=export.name,
-            node=storage_daemon.client_node(
-                source, export.name, writable=export.writable
-            ),
-            writable=export.writable,
-        )
-        for export, source in sources
-    ]
     pid_file = paths.daemon_pid_file(listener.id)
     monitor = paths.daemon_monitor(listener.id)
     argv = storage_daemon.argv(
         program,
-        served,
+        [_served(paths, export) for export in planned.exports],
         storage_daemon.inet_server(listener.host, listener.port),
         pid_file=pid_file,
         monitor=monitor,
         tls=tls,
         max_connections=listener.max_connections,
     )
-    return (*before, Daemon(argv, str(pid_file), (str(monitor),)))
+    listens = Daemon(argv, str(pid_file), (str(monitor),))
+    return planned._replace(
+        steps=(*planned.steps, *before, listens),
+        exports=tuple(
+            msgspec.structs.replace(
+                export, uri=listener.uri(export.name), listener=listener.id
+            )
+            for export in planned.exports
+        ),
+    )
+
+
+def _served(paths: InstancePaths, export: Export) -> Served:
+    socket = paths.nbd_socket
+    if export.server == "daemon":
+        socket = paths.daemon_socket(export.id)
+    node = storage_daemon.client_node(
+        socket, export.name, writable=export.writable
+    )
+    return Served(export.id, export.name, node, export.writable)
 
 
 def withdraw(
