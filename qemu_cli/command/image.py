@@ -92,9 +92,11 @@ def facts(image: "ImageInfo") -> dict[str, Any]:
         "backing_format": image.backing_format,
         "data_file": image.data_file,
         "extents": list(image.extents),
-        "encrypted": image.encrypted,
-        "dirty": image.dirty,
-        "corrupt": image.corrupt,
+        "flags": [
+            flag
+            for flag in ("encrypted", "dirty", "corrupt")
+            if getattr(image, flag)
+        ],
         "snapshots": lines(image.snapshots, map(_snapshot, image.snapshots)),
         "bitmaps": lines(image.bitmaps, map(_bitmap, image.bitmaps)),
     }
@@ -131,7 +133,7 @@ def _layer_data(layer: "Layer") -> dict[str, Any]:
 
 def _layer(layer: "Layer") -> str:
     if layer.image is None:
-        return f"{layer.file}: {layer.problem}"
+        return f"{layer.file}: {layer.problem or 'no file of this host'}"
     image = layer.image
     return (
         f"{layer.file} ({image.format}, "

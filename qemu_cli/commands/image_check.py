@@ -22,6 +22,11 @@ class ImageCheck(ShowOne):
         "qemu image check disk.qcow2 --repair leaks",
     )
 
+    table_columns = (
+        *("file", "format", "verdict", "errors", "corruptions", "leaks"),
+        *("corruptions_fixed", "leaks_fixed", "used_by", "open_by"),
+    )
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         add_image(parser)
@@ -173,7 +178,7 @@ class ImageMap(Lister):
                 Size(part.length_bytes),
                 part.kind,
                 part.depth,
-                found.layers[part.depth].file,
+                found.file_of(part),
                 part.offset_bytes,
             )
             for part in found.extents

@@ -11,7 +11,13 @@ import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from qemu_cli.errors import BusyError, QemuCliError, StateError, ToolError
+from qemu_cli.errors import (
+    BusyError,
+    NotFoundError,
+    QemuCliError,
+    StateError,
+    ToolError,
+)
 from qemu_cli.files import sync_directory
 from qemu_cli.steps import run_tool
 from qemu_cli.storage import holders
@@ -43,7 +49,7 @@ async def convert(
     :raise ToolError: with qemu-img's words
     """
     target = target.absolute()
-    refuse_existing(target)
+    require_new(target)
     directory = target.with_name(f".{target.name}.partial")
     try:
         _claim(directory)
@@ -56,7 +62,7 @@ async def convert(
             )
             with holders.naming(source):
                 await _run(argv, progress, target.parent)
-            refuse_existing(target)  # it may have come meanwhile
+            require_new(target)  # it may have come meanwhile
             made.rename(target)
             sync_directory(target.parent)
         finally:
@@ -67,15 +73,23 @@ async def convert(
         ) from error
 
 
-def refuse_existing(target: Path) -> None:
-    """Refuse to overwrite a file.
+def require_new(target: Path) -> None:
+    """Refuse to make a file where there is one, or where none can be.
 
     :raise StateError: there is one
+    :raise NotFoundError: its directory is missing
+    :raise QemuCliError: nothing can be made there
     """
     if os.path.lexists(target):
         raise StateError(
             f"{target} exists already",
             hint="nothing is overwritten: choose another name, or remove it",
+        )
+    if not target.parent.is_dir():
+        raise NotFoundError(f"there is no directory {target.parent}")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise QemuCliError(
+            f"{target} can't be made: {target.parent} is read-only for you"
         )
 
 

@@ -49,7 +49,9 @@ class Subject(NamedTuple):
 class Layer(NamedTuple):
     """One image of a backing chain.
 
-    :param image: None: it could not be looked at, see ``problem``
+    :param image: None: it is no file of this host (``nbd://…``), or it
+        could not be looked at
+    :param problem: why it could not
     """
 
     file: str
@@ -107,10 +109,12 @@ async def layers(host: Host, subject: Subject) -> tuple[Layer, ...]:
     while name := image.backing_file:
         files = dependants.local_files(name, Path(image.path))
         if not files:
-            return *found, Layer(name, None, "not a file of this host")
+            return *found, Layer(name, None)
         file = files[0]
         if dependants.identity(file) in seen:
             return *found, Layer(str(file), None, "it is its own base")
+        if not file.exists():
+            return *found, Layer(str(file), None, "it is missing")
         seen.add(dependants.identity(file))
         try:
             image = await images.probe(
@@ -120,6 +124,29 @@ async def layers(host: Host, subject: Subject) -> tuple[Layer, ...]:
             return *found, Layer(str(file), None, str(error))
         found.append(Layer(str(file), image))
     return tuple(found)
+
+
+def require_whole(
+    path: Path, chain: tuple[Layer, ...], *, trusted: bool
+) -> None:
+    """Refuse an image whose chain can't be read, or leads elsewhere.
+
+    :param trusted: the user vouches for where it leads
+    :raise StateError: a layer is missing, or damaged
+    :raise UsageError: a layer is no file of this host
+    """
+    for layer in chain:
+        if layer.problem:
+            raise StateError(
+                f"{path} stands on {layer.file}: {layer.problem}",
+                hint=f"'qemu image info {path}' shows the chain",
+            )
+        if layer.image is None and not trusted:
+            raise UsageError(
+                f"{path} stands on {layer.file}, which is no file of this"
+                " host",
+                hint="if you know where the image comes from: --trust-image",
+            )
 
 
 async def require_steady(host: Host, subject: Subject) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from qemu_cli.errors import StateError, UsageError
+from qemu_cli.errors import UsageError
 from qemu_cli.instance.change import changing
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.images import subject as subjects
@@ -27,6 +27,11 @@ class Map(NamedTuple):
     subject: Subject
     layers: tuple[Layer, ...]
     extents: tuple[Extent, ...]
+
+    def file_of(self, extent: Extent) -> str:
+        """The file that a part is read from."""
+        # What is below one that is no file of this host is not known.
+        return self.layers[min(extent.depth, len(self.layers) - 1)].file
 
     @property
     def totals(self) -> dict[str, int]:
@@ -68,6 +73,7 @@ async def create(
     """
     tool = tools.find("qemu-img", host.config)
     path = path.absolute()
+    copying.require_new(path)
     if backing is None:
         if size_bytes is None:
             raise UsageError(
@@ -93,7 +99,6 @@ async def create(
             *(tool, path, base.path, base.image.format),
             size_bytes=size_bytes,
         )
-    copying.refuse_existing(path)
     try:
         await run_tool(argv)
     except BaseException:
@@ -125,8 +130,10 @@ async def convert(
         raise UsageError(
             f"{to} can't be compressed; {' and '.join(copying.COMPRESSED)} can"
         )
-    copying.refuse_existing(target)
+    copying.require_new(target.absolute())
     found = await subjects.look(host, source, format=format, trusted=trusted)
+    chain = await subjects.layers(host, found)
+    subjects.require_whole(source, chain, trusted=True)
     await subjects.require_steady(host, found)
     with host.progress(f"converting {source.name}") as tell:
         await copying.convert(
@@ -185,7 +192,7 @@ async def compare(
     tool = tools.find("qemu-img", host.config)
     found = []
     for path, format in zip((first, second), formats, strict=True):
-        each = await subjects.look(host, path, format=format, trusted=trusted)
+        each, _ = await _readable(host, path, format, trusted)
         await subjects.require_steady(host, each)
         found.append(each)
     one, other = found
@@ -208,12 +215,23 @@ async def map(
     While a VM writes to it, that is how it was a moment ago.
     """
     tool = tools.find("qemu-img", host.config)
-    found = await subjects.look(host, path, format=format, trusted=trusted)
-    chain = await subjects.layers(host, found)
-    for layer in chain:
-        if layer.image is None:
-            raise StateError(f"{path} stands on {layer.file}: {layer.problem}")
+    found, chain = await _readable(host, path, format, trusted)
     parts = await extents.read(
         *(tool, found.path, found.image.format), shared=True
     )
     return Map(found, chain, tuple(parts))
+
+
+async def _readable(
+    host: Host, path: Path, format: str | None, trusted: bool
+) -> tuple[Subject, tuple[Layer, ...]]:
+    """Look at an image of which nothing comes out but how it is laid out.
+
+    So its backing files need no trust, as far as they are files.
+    """
+    found = await subjects.look(
+        host, path, format=format, trusted=trusted, alone=True
+    )
+    chain = await subjects.layers(host, found)
+    subjects.require_whole(path, chain, trusted=trusted)
+    return found, chain
