@@ -27,7 +27,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "autostart enable",
         "autostart disable",
     ),
-    "Disks": ("disk list", "disk info"),
+    "Disks": ("disk list", "disk info", "disk add", "disk remove"),
     "Guest": ("guest thaw",),
     "Images": (
         "image create",

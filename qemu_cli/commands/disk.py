@@ -1,4 +1,4 @@
-"""qemu disk list and info."""
+"""qemu disk."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Any
 from qemu_cli.columns import Named, Names, Size, plain
 from qemu_cli.command import Lister, ShowOne
 from qemu_cli.command.display import Table
+from qemu_cli.command.planned import Planned
+from qemu_cli.command.wish import parse_disk
 from qemu_cli.ui import printable
+from qemu_cli.units import parse_duration
 
 if TYPE_CHECKING:
     from qemu_cli.instance.disks.chains import Chain, Layer
+    from qemu_cli.instance.disks.done import Done
+    from qemu_cli.instance.host import Host
+    from qemu_cli.instance.vm import VM
+    from qemu_cli.instance.wish import Mode
 
 _COLUMNS = (
     *("disk", "kind", "bus", "slot", "depth", "file", "format"),
@@ -82,6 +89,126 @@ class DiskInfo(ShowOne):
         work = chain(self.app.host_of(vm), vm, parsed_args.disk)
         row = _details(loop.run(work))
         return list(row), list(row.values())
+
+
+class DiskCommand(Planned):
+    """What changes one disk of one VM."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("disk", metavar="DISK", help="such as disk0")
+        return parser
+
+
+class DiskAdd(Planned):
+    """Give a VM one more disk, at once if it runs.
+
+    It is written down in the definition, with the place that it is
+    plugged into.  An image that is given is not changed: the disk is an
+    overlay on it, unless --copy or --in-place says otherwise.
+    """
+
+    examples = (
+        "qemu disk add web 20G",
+        "qemu disk add web data.qcow2 --in-place",
+        "qemu disk add web 1T,bus=scsi,format=raw --next-start",
+    )
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "what",
+            metavar="SIZE|FILE[,KEY=VALUE…]",
+            help="a new disk, or one from an image; keys: bus, format, cache,"
+            " readonly, size",
+        )
+        how = parser.add_mutually_exclusive_group()
+        how.add_argument("--copy", action="store_true", help="copy the image")
+        how.add_argument(
+            "--in-place",
+            action="store_true",
+            help="write to the image itself",
+        )
+        parser.add_argument(
+            "--trust-image",
+            action="store_true",
+            help="take an image that names other files of this host",
+        )
+        _add_next_start(parser)
+        return parser
+
+    async def act(
+        self, host: "Host", vm: "VM", args: argparse.Namespace
+    ) -> "Done":
+        from qemu_cli.instance.disks.add import add
+
+        mode: Mode = "overlay"
+        if args.copy or args.in_place:
+            mode = "copy" if args.copy else "in-place"
+        return await add(
+            host,
+            vm,
+            parse_disk(args.what, mode),
+            trust_image=args.trust_image,
+            next_start=args.next_start,
+            dry_run=args.dry_run,
+        )
+
+
+class DiskRemove(DiskCommand):
+    """Take a disk from a VM, at once if it runs; its file stays.
+
+    The guest of a running VM is asked to let go of it.  One that does not
+    react keeps the disk, nothing is changed, and the exit code is 7.
+    """
+
+    examples = (
+        "qemu disk remove web disk1",
+        "qemu disk remove web disk1 --delete-file",
+    )
+    asks = True
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--delete-file",
+            action="store_true",
+            help="delete its images, too: those in the VM's directory that "
+            "nothing else needs; asks",
+        )
+        parser.add_argument(
+            "--timeout",
+            type=parse_duration,
+            default=20.0,
+            metavar="TIME",
+            help="how long the guest may take to let go of it (default: 20s)",
+        )
+        _add_next_start(parser)
+        return parser
+
+    async def act(
+        self, host: "Host", vm: "VM", args: argparse.Namespace
+    ) -> "Done":
+        from qemu_cli.instance.disks.remove import remove
+
+        return await remove(
+            host,
+            vm,
+            args.disk,
+            delete_file=args.delete_file,
+            next_start=args.next_start,
+            timeout_s=args.timeout,
+            confirm=self.confirm(args),
+            dry_run=args.dry_run,
+        )
+
+
+def _add_next_start(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--next-start",
+        action="store_true",
+        help="leave the machine that runs as it is",
+    )
 
 
 def _rows(chain: "Chain", here: Path) -> Iterator[tuple[Any, ...]]:

@@ -286,21 +286,37 @@ def _tpm(
 def _disk(
     disk: Disk, profile: Profile, paths: InstancePaths, order: int
 ) -> list[str]:
-    node = blockdev(
-        disk.id,
+    node = disk_node(disk, disk.id, paths)
+    device = f"{disk_device(disk, disk.id, profile)},bootindex={order}"
+    return ["-blockdev", _json(node), "-device", device]
+
+
+def disk_node(disk: Disk, name: str, paths: InstancePaths) -> dict[str, Any]:
+    """Return the block node of a disk.
+
+    :param name: what to call it; at the start, as the disk
+    """
+    return blockdev(
+        name,
         paths.directory / disk.file,
         disk.format,
         cache=disk.cache,
         read_only=disk.read_only,
     )
-    device = f"{profile.disk(disk)},drive={disk.id},id={disk.id}"
+
+
+def disk_device(disk: Disk, node: str, profile: Profile) -> str:
+    """Return the front-end of a disk, without its place in the boot order.
+
+    :param node: the block node behind it
+    """
+    device = f"{profile.disk(disk)},drive={node},id={disk.id}"
     if disk.bus != "usb":
         through = disk.cache in ("writethrough", "directsync")
         if disk.bus != "nvme":
             device += f",write-cache={'off' if through else 'on'}"
         device += f",serial={disk.id}"
-    device += f",bootindex={order}"
-    return ["-blockdev", _json(node), "-device", device]
+    return device
 
 
 def _cdrom(

@@ -212,6 +212,11 @@ class Definition(Part, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, disks=disks, firmware=firmware)
 
     @property
+    def devices(self) -> tuple["Disk | Cdrom | Nic", ...]:
+        """All that has an id and a place."""
+        return self.disks + self.cdroms + self.nics
+
+    @property
     def files(self) -> dict[str, str]:
         """The files that it names, by what they are.
 
@@ -314,11 +319,7 @@ def _is_table(value: object) -> bool:
 def inconsistencies(definition: Definition) -> list[str]:
     """Name what is well-typed but can't be: doubled ids, places, ports."""
     problems = []
-    devices: list[Disk | Cdrom | Nic] = [
-        *definition.disks,
-        *definition.cdroms,
-        *definition.nics,
-    ]
+    devices = definition.devices
     for what, values in (
         ("id", [device.id for device in devices]),
         ("slot", [d.slot for d in devices if d.slot != "mmio"]),

@@ -107,22 +107,21 @@ def unknown(name: str, id: str, known: list[str]) -> NotFoundError:
 
 
 def _running(definition: "Definition", found: graph.Graph) -> list[Chain]:
-    devices: dict[str, Disk | Cdrom] = {
-        device.id: device for device in (*definition.disks, *definition.cdroms)
-    }
+    defined: list[Disk | Cdrom] = [*definition.disks, *definition.cdroms]
+    devices = {device.id: device for device in defined}
     plugged: list[Chain] = []
     for device in found.devices:
         if device.id.startswith(_BOARD):
             continue
-        defined = devices.pop(device.id, None)
+        mine = devices.pop(device.id, None)
         plugged.append(
             Chain(
                 id=device.id,
                 kind="cdrom" if device.removable else "disk",
-                device=defined,
+                device=mine,
                 layers=tuple(map(_node, found.chain(device))),
                 filters=tuple(n.driver for n in found.filters(device)),
-                problem=None if defined else "not in the definition",
+                problem=None if mine else "not in the definition",
             )
         )
     waiting = [
@@ -135,8 +134,7 @@ def _running(definition: "Definition", found: graph.Graph) -> list[Chain]:
         )
         for device in devices.values()
     ]
-    order = [*(d.id for d in (*definition.disks, *definition.cdroms))]
-    order += [each.id for each in plugged]
+    order = [each.id for each in (*defined, *plugged)]
     return sorted([*plugged, *waiting], key=lambda each: order.index(each.id))
 
 
