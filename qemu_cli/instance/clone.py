@@ -19,6 +19,7 @@ from qemu_cli.errors import StateError, UsageError
 from qemu_cli.instance import change, history, ports, saved
 from qemu_cli.instance.clone_plan import DiskFacts, Facts, Layer, plan_clone
 from qemu_cli.instance.create import taken_ports
+from qemu_cli.instance.exports import held
 from qemu_cli.instance.host import Host, vm_facts
 from qemu_cli.instance.model import Definition, Disk
 from qemu_cli.instance.names import check_name
@@ -88,7 +89,7 @@ async def clone(
 def check_cloneable(vm: VM, *, full: bool) -> None:
     """Refuse to clone what is about to change its disks.
 
-    :raise StateError: it runs, or was saved while it did
+    :raise StateError: it runs, was saved while it did, or clients write
     """
     if vm.alive:
         raise StateError(
@@ -101,6 +102,7 @@ def check_cloneable(vm: VM, *, full: bool) -> None:
             " they are now",
             hint="start it and shut it down first, or copy: --full",
         )
+    held.check_still(vm.paths)
 
 
 async def space(host: Host, source: VM) -> Space:

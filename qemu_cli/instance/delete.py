@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from qemu_cli.errors import StateError
 from qemu_cli.instance import autostart, needs
 from qemu_cli.instance.change import changing, run
+from qemu_cli.instance.exports import held
 from qemu_cli.instance.host import Host, known_facts, pid_of
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
@@ -75,15 +76,16 @@ def plan_delete(paths: InstancePaths) -> Plan:
 
 
 def check_deletable(vm: VM) -> None:
-    """Refuse to delete a VM that runs.
+    """Refuse to delete a VM that runs, or is exported.
 
-    :raise StateError: it runs
+    :raise StateError: it is
     """
     if vm.alive:
         raise StateError(
             f"'{vm.name}' is {vm.state} (pid {pid_of(vm)})",
             hint=f"'qemu shutdown {vm.name}' first",
         )
+    held.check_unserved(vm.paths)
 
 
 async def check_unneeded(host: Host, paths: InstancePaths) -> None:

@@ -20,6 +20,7 @@ from qemu_cli.instance import (
     saved,
     vm,
 )
+from qemu_cli.instance.exports import held
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.names import check_name
 from qemu_cli.instance.vm import VM
@@ -62,6 +63,8 @@ async def rename(
         _check_definitions(host, old, users)
         for paths, _ in found:
             _check_unsaved(paths, old)
+        for paths in (old, *others):
+            held.check_unserved(paths)
         rewrites = [
             rewrite(reference, paths, old, new, tool)
             for paths, reference in found

@@ -14,6 +14,7 @@ from qemu_cli.errors import (
 from qemu_cli.extensions import pick
 from qemu_cli.instance import argv, history, rotation
 from qemu_cli.instance.change import changing, run
+from qemu_cli.instance.exports import held
 from qemu_cli.instance.host import Host, pid_of, vm_facts
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.resolve import resolve
@@ -44,7 +45,8 @@ async def start(
 
     :param paused: the guest's CPUs do not run yet
     :param discard_saved: boot, and throw away what was saved
-    :raise StateError: it runs already, or what was saved does not fit
+    :raise StateError: it runs already, its disks are exported, or what
+        was saved does not fit
     :raise NotFoundError: a file or QEMU itself is missing
     :raise RefusedError: QEMU ended; the message has its own words
     :raise TimedOutError: QEMU did not answer, and is ended
@@ -159,6 +161,7 @@ def _check_startable(vm: VM) -> None:
         )
     if vm.state == "broken":
         raise StateError(f"'{vm.name}' is broken: {vm.reason}")
+    held.check_startable(vm.paths)
     longest = max(len(str(path)) for path in vm.paths.follower_sockets)
     if longest > SOCKET_PATH_MAX:
         raise StateError(

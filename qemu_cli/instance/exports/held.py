@@ -7,17 +7,26 @@ from qemu_cli.instance.exports.model import Export
 from qemu_cli.paths import InstancePaths
 
 
-def in_use(paths: InstancePaths) -> list[Export]:
-    """Find what daemons serve of an instance's disks as they are now.
+def served(paths: InstancePaths) -> list[Export]:
+    """Find what daemons serve of an instance.
 
-    As long as they do, its QEMU can't be started and its images must not
-    be changed.  (What a running QEMU serves, it protects itself.)
+    What its running QEMU serves is not among it: that goes with its QEMU,
+    and QEMU protects it.
     """
     return [
         export
-        for export in _served_by_daemons(paths)
-        if export.snapshot is None
+        for export in records.read(paths)
+        if export.server == "daemon"
+        and process.running(paths.daemon_pid_file(export.id))
     ]
+
+
+def in_use(paths: InstancePaths) -> list[Export]:
+    """Find what daemons serve of its disks as they are now.
+
+    As long as they do, the images must not be changed.
+    """
+    return [each for each in served(paths) if each.snapshot is None]
 
 
 def holds(paths: InstancePaths) -> dict[str, list[str]]:
@@ -26,23 +35,44 @@ def holds(paths: InstancePaths) -> dict[str, list[str]]:
     :return: by the snapshot's key, the names of its exports
     """
     found: dict[str, list[str]] = {}
-    for export in _served_by_daemons(paths):
+    for export in served(paths):
         if export.snapshot is not None:
             found.setdefault(export.snapshot, []).append(export.name)
     return found
 
 
+def check_startable(paths: InstancePaths) -> None:
+    """Refuse to start a QEMU that could not have its disks.
+
+    A backing file is only read by both.
+
+    :raise StateError: daemons serve them; names the exports
+    """
+    _refuse(paths, [e for e in in_use(paths) if e.kind != "backing"])
+
+
+def check_still(paths: InstancePaths) -> None:
+    """Refuse to copy disks that clients write to.
+
+    :raise StateError: they may; names the exports
+    """
+    _refuse(paths, [e for e in in_use(paths) if e.kind == "writable"])
+
+
 def check_unused(paths: InstancePaths) -> None:
-    """Refuse what changes the disks while they are served.
+    """Refuse to change the disks while they are served.
 
     :raise StateError: they are; names the exports
     """
-    exports = in_use(paths)
-    if exports:
-        raise StateError(
-            f"disks of '{paths.name}' are being exported: {_names(exports)}",
-            hint=f"'qemu export stop {paths.name}' ends that",
-        )
+    _refuse(paths, in_use(paths))
+
+
+def check_unserved(paths: InstancePaths) -> None:
+    """Refuse to move or remove what is served, snapshots included.
+
+    :raise StateError: something is; names the exports
+    """
+    _refuse(paths, served(paths))
 
 
 def check_not_held(paths: InstancePaths, key: str, name: str) -> None:
@@ -61,14 +91,11 @@ def check_not_held(paths: InstancePaths, key: str, name: str) -> None:
         )
 
 
-def _served_by_daemons(paths: InstancePaths) -> list[Export]:
-    return [
-        export
-        for export in records.read(paths)
-        if export.server == "daemon"
-        and process.running(paths.daemon_pid_file(export.id))
-    ]
-
-
-def _names(exports: list[Export]) -> str:
-    return ", ".join(export.name for export in exports)
+def _refuse(paths: InstancePaths, exports: list[Export]) -> None:
+    if exports:
+        names = [export.name for export in exports]
+        raise StateError(
+            f"'{paths.name}' is being exported: {', '.join(names)}",
+            hint=f"'qemu export stop {paths.name} {' '.join(names)}' ends "
+            "that",
+        )
