@@ -41,7 +41,7 @@ DEMO_PACKAGES := qemu-system-x86 qemu-utils cpio xz-utils
 TEST_PACKAGES := ovmf qemu-system-arm qemu-efi-aarch64 swtpm libnbd-bin \
     systemd iproute2
 LINT_PACKAGES := shellcheck
-BENCH_PACKAGES := valgrind
+BENCH_PACKAGES := valgrind libnbd-bin
 QEMU10_PACKAGES := debootstrap debian-archive-keyring patchelf
 
 run_tests = PATH=$(1):$$PATH $(1)/python tests/none_left.py $(1)/pytest -q
@@ -87,7 +87,7 @@ test-qemu10: test-packages $(VENV)/installed $(VENV)/tools $(GUEST)/initrd.gz
 	    QEMU_CLI_TEST_QEMU=$(QEMU10)/bin/qemu-system-x86_64 \
 	    $(call run_tests,$(BIN)) -n 2 tests/functional $(ARGS)
 
-bench: demo-packages $(VENV)/installed
+bench: demo-packages $(VENV)/installed $(GUEST)/initrd.gz
 	@tools/packages.sh $(BENCH_PACKAGES)
 	$(BIN)/python benchmarks/run.py $(ARGS)
 

@@ -23,21 +23,42 @@ class Cost(NamedTuple):
 
 
 class Limit(NamedTuple):
-    """A figure that we promise, and what it came out as."""
+    """A figure that we promise, and what it came out as.
+
+    :param at_least: the limit is the least that it may be, not the most
+    """
 
     what: str
     value: float
     limit: float
     unit: str = "×"
+    at_least: bool = False
 
     @property
     def kept(self) -> bool:
+        if self.at_least:
+            return self.value >= self.limit
         return self.value <= self.limit
 
     def __str__(self) -> str:
-        verdict = "ok" if self.kept else "TOO MUCH"
+        verdict = "ok" if self.kept else "MISSED"
         value, limit = f"{self.value:.3f}", f"{self.limit:g}"
-        return f"{self.what:<58}{value:>9} ≤ {limit} {self.unit}  {verdict}"
+        sign = "≥" if self.at_least else "≤"
+        return (
+            f"{self.what:<58}{value:>9} {sign} {limit} {self.unit}  {verdict}"
+        )
+
+
+class Figure(NamedTuple):
+    """What is measured, and not promised."""
+
+    what: str
+    value: float
+    unit: str = "×"
+    kept: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.what:<58}{self.value:>9.3f} {self.unit}"
 
 
 def instructions(
