@@ -28,6 +28,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "autostart disable",
     ),
     "Disks": ("disk list", "disk info", "disk add", "disk remove"),
+    "Serve disks": ("nbd-export", "export list", "export stop"),
     "Guest": ("guest thaw",),
     "Images": (
         "image create",

@@ -197,6 +197,14 @@ class DropExport(Step, frozen=True, tag=True):
         await drop(hands, self.id, self._mode)
 
 
+def in_use(export: str) -> BusyError:
+    """Say that an export can't be taken down in good order."""
+    return BusyError(
+        f"the export {export} is still in use: a client is connected",
+        hint="wait for it, or cut it off with --hard",
+    )
+
+
 async def _inserted(hands: Hands) -> dict[str, str]:
     """The topmost node of each device."""
     return {
@@ -225,10 +233,7 @@ async def drop(hands: Talks, export: str, mode: str) -> None:
     except RefusedError as error:
         if "still in use" not in str(error):
             raise
-        raise BusyError(
-            f"the export {export} is still in use: a client is connected",
-            hint="wait for it, or cut it off with --hard",
-        ) from None
+        raise in_use(export) from None
     # The client's requests are finished first; until then the node is used.
     try:
         async with asyncio.timeout(_END_TIMEOUT_S):
