@@ -61,7 +61,7 @@ class ImageCheck(ShowOne):
                 f"{subject.path} is being written to: what looks like a leak"
                 " or an error may be none"
             )
-        elif health.verdict != "ok":
+        elif health.verdict != "ok" and not parsed_args.repair:
             what = "leaks" if health.verdict == "leaks" else "all"
             ui.hint(f"qemu image check {parsed_args.file} --repair {what}")
         row = {
