@@ -150,6 +150,10 @@ def settle(
 
     :param command: what ended it; None: nobody knows, it is seen only now
     """
+    if paths.exports.is_dir():
+        from qemu_cli.instance.exports import records
+
+        records.forget_run(paths)
     run = history.last_run(paths)
     if run is None or run[1]:
         return

@@ -196,6 +196,9 @@ class DropExport(Step, frozen=True, tag=True):
     async def do(self, hands: Hands) -> None:
         await drop(hands, self.id, self._mode)
 
+    async def is_done(self, hands: Hands) -> bool:
+        return not await hands.runs() or self.id not in await _exports(hands)
+
 
 def in_use(export: str) -> BusyError:
     """Say that an export can't be taken down in good order."""

@@ -22,7 +22,7 @@ def read(paths: InstancePaths) -> list[Export]:
         with contextlib.suppress(OSError, msgspec.MsgspecError):
             export = msgspec.json.decode(file.read_bytes(), type=Export)
             found.append(export)
-    return sorted(found, key=lambda export: export.created)
+    return sorted(found, key=lambda e: (e.created, len(e.id), e.id))
 
 
 def write(paths: InstancePaths, exports: Iterable[Export]) -> list[AnyStep]:

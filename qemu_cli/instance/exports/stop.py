@@ -47,8 +47,7 @@ async def stop(
     :raise BusyError: a client is connected; the others are taken down
     """
     async with change.changing(host, vm.paths) as now:
-        known = records.read(vm.paths)
-        chosen = choose(vm, known, which)
+        chosen = choose(vm, await tidy(host, now), which)
         failed: list[QemuCliError] = []
         stopped = []
         for export in reversed(chosen):
@@ -69,19 +68,27 @@ async def stop(
     return stopped
 
 
-async def tidy(host: Host, vm: VM) -> None:
-    """Remove what belongs to exports that are not served any more."""
+async def tidy(host: Host, vm: VM) -> list[Export]:
+    """Remove what belongs to exports that are not served any more.
+
+    :return: those that are
+    """
     known = records.read(vm.paths)
-    served: frozenset[str] = frozenset()
+    ids: frozenset[str] = frozenset()
     if vm.alive and any(export.server == "qemu" for export in known):
-        served = (await look(host, vm)).served
-    for export in reversed(known):
+        ids = (await look(host, vm)).served
+    served = []
+    for export in known:
         if export.server == "daemon":
-            gone = daemon.alive(vm.paths, export) is None
+            alive = daemon.alive(vm.paths, export) is not None
         else:
-            gone = export.id not in served
-        if gone:
+            alive = export.id in ids
+        if alive:
+            served.append(export)
+    for export in reversed(known):
+        if export not in served:
             await _take_down(host, vm, export, hard=True)
+    return served
 
 
 def choose(
