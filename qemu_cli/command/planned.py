@@ -104,3 +104,13 @@ def _shown(value: Any) -> Any:
     if isinstance(value, list):
         return Named(value, "\n".join(map(str, value)))
     return value
+
+
+class PlannedDisk(Planned):
+    """What changes one disk of one VM."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the disk."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("disk", metavar="DISK", help="such as disk0")
+        return parser

@@ -27,7 +27,13 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "autostart enable",
         "autostart disable",
     ),
-    "Disks": ("disk list", "disk info", "disk add", "disk remove"),
+    "Disks": (
+        "disk list",
+        "disk info",
+        "disk add",
+        "disk remove",
+        "disk resize",
+    ),
     "Serve disks": ("nbd-export", "export list", "export stop"),
     "Guest": ("guest thaw",),
     "Images": (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qemu_cli.columns import Named, Names, Size, plain
 from qemu_cli.command import Lister, ShowOne
 from qemu_cli.command.display import Table
-from qemu_cli.command.planned import Planned
+from qemu_cli.command.planned import Planned, PlannedDisk
 from qemu_cli.command.wish import parse_disk
 from qemu_cli.ui import printable
 from qemu_cli.units import parse_duration
@@ -91,15 +91,6 @@ class DiskInfo(ShowOne):
         return list(row), list(row.values())
 
 
-class DiskCommand(Planned):
-    """What changes one disk of one VM."""
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        parser.add_argument("disk", metavar="DISK", help="such as disk0")
-        return parser
-
-
 class DiskAdd(Planned):
     """Give a VM one more disk, at once if it runs.
 
@@ -155,7 +146,7 @@ class DiskAdd(Planned):
         )
 
 
-class DiskRemove(DiskCommand):
+class DiskRemove(PlannedDisk):
     """Take a disk from a VM, at once if it runs; its file stays.
 
     The guest of a running VM is asked to let go of it.  One that does not
@@ -198,6 +189,50 @@ class DiskRemove(DiskCommand):
             delete_file=args.delete_file,
             next_start=args.next_start,
             timeout_s=args.timeout,
+            confirm=self.confirm(args),
+            dry_run=args.dry_run,
+        )
+
+
+class DiskResize(PlannedDisk):
+    """Give a disk another size; a running guest sees it at once.
+
+    What is on the disk, such as its partitions and file systems, stays as
+    it is: the guest makes use of the room.  A disk can only shrink while
+    its VM is stopped, with --shrink.
+    """
+
+    examples = (
+        "qemu disk resize web disk0 40G",
+        "qemu disk resize web disk0 +10G",
+    )
+    asks = True
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "size",
+            metavar="SIZE",
+            help="such as 40G, or +10G for that much more",
+        )
+        parser.add_argument(
+            "--shrink",
+            action="store_true",
+            help="make it smaller, and lose what is behind the end; asks",
+        )
+        return parser
+
+    async def act(
+        self, host: "Host", vm: "VM", args: argparse.Namespace
+    ) -> "Done":
+        from qemu_cli.instance.disks.resize import resize
+
+        return await resize(
+            host,
+            vm,
+            args.disk,
+            args.size,
+            shrink=args.shrink,
             confirm=self.confirm(args),
             dry_run=args.dry_run,
         )

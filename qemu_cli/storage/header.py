@@ -14,6 +14,7 @@ from qemu_cli.errors import QemuCliError
 _MAGIC = b"QFI\xfb"
 _START = struct.Struct(">4sIQI")  # magic, version, backing offset and size
 _EXTENSION = struct.Struct(">II")  # type, length; data padded to 8 bytes
+_NEWEST = 3
 _V2_LENGTH = 72
 _V3_LENGTH_AT = 100
 _BACKING_NAME_MAX = 1023
@@ -22,11 +23,15 @@ _END, _BACKING_FORMAT, _DATA_FILE = 0, 0xE2792ACA, 0x44415441
 
 
 class Header(NamedTuple):
-    """The other files that a qcow2 image needs, by name as stored."""
+    """The other files that a qcow2 image needs, by name as stored.
+
+    :param version: of the format: 2, which is old, or 3
+    """
 
     backing_file: str | None
     backing_format: str | None
     data_file: str | None
+    version: int = _NEWEST
 
 
 def read(path: Path) -> Header | None:
@@ -56,6 +61,7 @@ def read(path: Path) -> Header | None:
         backing_file=_text(backing),
         backing_format=_text(extensions.get(_BACKING_FORMAT)),
         data_file=_text(extensions.get(_DATA_FILE)),
+        version=version,
     )
 
 

@@ -2,11 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from qemu_cli.errors import BusyError, QemuCliError, StateError
+from qemu_cli.errors import (
+    BusyError,
+    NotFoundError,
+    QemuCliError,
+    StateError,
+)
 from qemu_cli.instance import needs, saved
 from qemu_cli.instance.disks.chains import unknown
+from qemu_cli.instance.exports import held
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.model import Definition, Disk
 from qemu_cli.instance.pause import check_answers
@@ -14,11 +20,11 @@ from qemu_cli.instance.snapshots import store
 from qemu_cli.instance.snapshots.store import Snapshot
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
-from qemu_cli.storage import dependants
+from qemu_cli.storage import dependants, graph
+from qemu_cli.storage.graph import Device, Graph, Node
 
 if TYPE_CHECKING:
     from qemu_cli.qmp.session import Session
-    from qemu_cli.storage.graph import Device, Graph
 
 
 def find(vm: VM, definition: Definition, id: str) -> Disk:
@@ -44,17 +50,55 @@ def check_changeable(vm: VM) -> None:
             hint=f"'qemu start {vm.name}' goes on from it; with "
             "--discard-saved it boots instead",
         )
+    held.check_unserved(vm.paths)
     if vm.alive:
         check_answers(vm)
 
 
-async def check_idle(
-    session: "Session", graph: "Graph", device: "Device"
-) -> None:
-    """Refuse while something else goes on with a running VM's disk.
+class Live(NamedTuple):
+    """A disk of a running VM, as QEMU has it."""
 
+    graph: Graph
+    device: Device
+
+    @property
+    def active(self) -> Node:
+        """The layer that the guest writes to."""
+        return self.graph.active(self.device)
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The names of all layers, active layer first."""
+        return tuple(node.name for node in self.graph.chain(self.device))
+
+
+async def live(host: Host, vm: VM, disk: Disk) -> Live | None:
+    """Look at a disk in the running QEMU, where nothing else is at it.
+
+    :return: None: the VM does not run, or has not got the disk yet
     :raise BusyError: a job, an export, or a filter that belongs to one
+    :raise StateError: QEMU uses another image than the definition says
     """
+    if not vm.alive:
+        return None
+    async with host.sessions.open(vm.monitors) as session:
+        found = await graph.read(session)
+        try:
+            seen = Live(found, found.device(disk.id))
+        except NotFoundError:
+            return None
+        await _check_idle(session, seen)
+    file = vm.paths.directory / disk.file
+    if seen.active not in found.of_file(file):
+        raise StateError(
+            f"QEMU writes {disk.id} to {seen.active.file}, and the definition"
+            f" says {file}: somebody has changed it by hand",
+            hint=f"put it right first: 'qemu edit {vm.name}'",
+        )
+    return seen
+
+
+async def _check_idle(session: "Session", seen: Live) -> None:
     jobs = await session.execute("query-jobs")
     going = [job["id"] for job in jobs if job["status"] != "concluded"]
     if going:
@@ -62,12 +106,11 @@ async def check_idle(
             f"a job goes on: {', '.join(going)}",
             hint="'qemu job list' shows it, 'qemu job wait' waits for it",
         )
-    chain = {node.name for node in graph.chain(device)}
     exports = await session.execute("query-block-exports")
-    served = [each["id"] for each in exports if each["node-name"] in chain]
-    if served or graph.filters(device):
+    served = {each["node-name"] for each in exports}.intersection(seen.nodes)
+    if served or seen.graph.filters(seen.device):
         raise BusyError(
-            f"{device.id} is being exported",
+            f"{seen.device.id} is being exported",
             hint="'qemu export list' shows it, 'qemu export stop' ends it",
         )
 

@@ -94,32 +94,27 @@ async def _unpluggable(
     profile: Profile = pick("qemu_cli.profiles", definition.profile)()
     async with host.sessions.open(vm.monitors) as session:
         machine = await slots.look(session)
-        found = await graph.read(session)
         if disk.id not in machine.ids:
             # An earlier command asked the guest, which took its time.
-            left = _left(found, disk, paths=vm.paths)
-            return False, left
-        if next_start:
-            return True, ()
-        slots.check_pluggable(vm.name, profile, disk.bus, disk.slot, machine)
-        device = found.device(disk.id)
-        await guard.check_idle(session, found, device)
+            return False, _left(await graph.read(session), vm, disk)
+    if next_start:
+        return True, ()
+    slots.check_pluggable(vm.name, profile, disk.bus, disk.slot, machine)
+    seen = await guard.live(host, vm, disk)
     if vm.state == "paused" and slots.port_number(disk.slot) is not None:
         raise StateError(
             f"'{vm.name}' is paused, and its guest can't let go of {disk.id}",
             hint=f"'qemu resume {vm.name}' first, or --next-start",
         )
-    return True, tuple(node.name for node in found.chain(device))
+    return True, seen.nodes if seen else ()
 
 
-def _left(
-    found: Graph, disk: Disk, *, paths: InstancePaths
-) -> tuple[str, ...]:
+def _left(found: Graph, vm: VM, disk: Disk) -> tuple[str, ...]:
     """The nodes of a disk's image that no device uses."""
     used = {
         node.name for device in found.devices for node in found.chain(device)
     }
-    nodes = found.of_file(paths.directory / disk.file)
+    nodes = found.of_file(vm.paths.directory / disk.file)
     return tuple(node.name for node in nodes if node.name not in used)
 
 

@@ -43,13 +43,16 @@ def test_names(tmp_path: Path, version: int) -> None:
             version=version,
         )
     )
-    assert header.read(image) == ("base.img", "raw", "data.raw")
+    assert header.read(image) == (
+        *("base.img", "raw", "data.raw"),
+        version,
+    )
 
 
 def test_image_of_its_own(tmp_path: Path) -> None:
     image = tmp_path / "image"
     image.write_bytes(qcow2())
-    assert header.read(image) == (None, None, None)
+    assert header.read(image) == (None, None, None, 3)
 
 
 @pytest.mark.parametrize("content", [b"", b"QFI", b"\0" * 512])
