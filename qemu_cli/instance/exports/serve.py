@@ -69,7 +69,7 @@ async def serve(
             guardian = stack.enter_context(
                 guarding(
                     [
-                        *("export", "stop", vm.name, "--hard", "--"),
+                        *("export", "stop", vm.name, "--hard"),
                         *(export.id for export in serving.exports),
                     ]
                 )
