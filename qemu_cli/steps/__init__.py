@@ -44,6 +44,7 @@ from qemu_cli.steps.nbd import (
     Switch,
 )
 from qemu_cli.steps.ram import GoOn, LoadRam, NoteSaved, Quit, SaveRam
+from qemu_cli.steps.snapshot import PutOverlays, SaveSnapshot, TagImage
 from qemu_cli.steps.tool import run_tool as run_tool
 
 
@@ -252,6 +253,9 @@ AnyStep = (
     | Unplug
     | ChangeMedium
     | Pivot
+    | TagImage
+    | SaveSnapshot
+    | PutOverlays
     | Daemon
     | EndDaemon
     | Withdraw

@@ -21,6 +21,16 @@ def file_name(path: StrPath) -> str:
     return name if name.startswith(("/", "./", "../")) else f"./{name}"
 
 
+def _alone(path: StrPath, format: str) -> str:
+    """Name an image without what it stands on."""
+    node = {
+        "driver": format,
+        "file": {"filename": os.path.abspath(path)},  # noqa: PTH100
+        "backing": None,
+    }
+    return f"json:{json.dumps(node)}"
+
+
 def create_argv(
     qemu_img: str, path: StrPath, size_bytes: int, format: str
 ) -> tuple[str, ...]:
@@ -103,14 +113,23 @@ def check_argv(
     """
     image: tuple[str, ...] = ("-f", format, file_name(path))
     if overlay:
-        node = {
-            "driver": format,
-            "file": {"filename": os.path.abspath(path)},  # noqa: PTH100
-            "backing": None,
-        }
-        image = (f"json:{json.dumps(node)}",)
+        image = (_alone(path, format),)
     how = ("-r", repair) if repair else ("-U",)
     return (qemu_img, "check", "--output=json", *how, *image)
+
+
+def snapshot_argv(
+    qemu_img: str,
+    action: Literal["-c", "-a", "-d"],
+    path: StrPath,
+    tag: str,
+) -> tuple[str, ...]:
+    """Create, apply or delete an internal snapshot of a qcow2 image.
+
+    Only its tables change, so its backing file is not opened.  A tag of
+    digits would be taken for an id.
+    """
+    return (qemu_img, "snapshot", action, tag, _alone(path, "qcow2"))
 
 
 def compare_argv(
@@ -160,6 +179,14 @@ def rebase_argv(
         *(qemu_img, "rebase", "-q", "-f", "qcow2"),
         *(("-u",) if unsafe else ()),
         *("-b", file_name(backing), "-F", backing_format, file_name(path)),
+    )
+
+
+def flatten_argv(qemu_img: str, path: StrPath) -> tuple[str, ...]:
+    """Copy all that is below a qcow2 overlay into it: it stands alone."""
+    return (
+        *(qemu_img, "rebase", "-q", "-f", "qcow2", "-b", ""),
+        file_name(path),
     )
 
 
