@@ -106,6 +106,39 @@ async def plan_start(
     if paths.saved_facts.exists() and not discard_saved:
         kept = _saved().load(paths)
     _check_files(paths, definition)
+    steps, spawn = launch(
+        host,
+        paths,
+        definition,
+        paused=paused or kept is not None,
+        incoming=kept is not None,
+    )
+    if kept:
+        await _saved().check(host, paths, kept, spawn.argv)
+    steps.append(spawn)
+    commit = None
+    if kept:
+        steps.append(LoadRam(str(paths.saved_ram)))
+        commit = len(steps)
+        files = (str(paths.saved_facts), str(paths.saved_ram))
+        steps.append(GoOn(kept.running and not paused, files))
+    return Plan(f"start {paths.name}", tuple(steps), commit)
+
+
+def launch(
+    host: Host,
+    paths: InstancePaths,
+    definition: Definition,
+    *,
+    paused: bool = False,
+    incoming: bool = False,
+) -> tuple[list[AnyStep], Spawn]:
+    """Work out what has to be there before QEMU runs, and how it is run.
+
+    :param paused: the guest's CPUs do not run yet
+    :param incoming: QEMU waits for a saved state
+    :raise NotFoundError: QEMU itself or a helper is missing
+    """
     profile = pick("qemu_cli.profiles", definition.profile)()
     qemu = binary.find(definition.arch, host.config)
     extra = host.hooks.add_arguments(vm_facts(paths, definition))
@@ -114,12 +147,10 @@ async def plan_start(
         profile,
         paths,
         binary=qemu,
-        paused=paused or kept is not None,
-        incoming=kept is not None,
+        paused=paused,
+        incoming=incoming,
         extra=extra,
     )
-    if kept:
-        await _saved().check(host, paths, kept, words)
     by_hand = argv.build(
         definition, profile, paths, binary=qemu, by_hand=True, extra=extra
     )
@@ -137,14 +168,7 @@ async def plan_start(
             )
         )
     helpers = _helpers(host, paths, definition)
-    steps.append(Spawn(words, str(paths.events), helpers))
-    commit = None
-    if kept:
-        steps.append(LoadRam(str(paths.saved_ram)))
-        commit = len(steps)
-        files = (str(paths.saved_facts), str(paths.saved_ram))
-        steps.append(GoOn(kept.running and not paused, files))
-    return Plan(f"start {paths.name}", tuple(steps), commit)
+    return steps, Spawn(words, str(paths.events), helpers)
 
 
 def _saved() -> ModuleType:
