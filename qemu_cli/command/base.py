@@ -66,6 +66,10 @@ class Parser(argparse.ArgumentParser):
         """
         parsed, rest = self.parse_known_args(args, namespace)
         if rest:
+            # A list of words is over for argparse at the first option:
+            # `stop web --hard disk0`.
+            parsed, rest = self.parse_known_intermixed_args(args, namespace)
+        if rest:
             raise UsageError(
                 f"not understood: {' '.join(rest)}",
                 hint=did_you_mean(

@@ -26,3 +26,15 @@ def test_other_words_lead_to_the_help(parser: Parser) -> None:
     with pytest.raises(UsageError, match="not understood: web two") as error:
         parser.parse_args(["web", "two"])
     assert error.value.hint == "see 'qemu list --help'"
+
+
+def test_a_list_of_words_goes_on_behind_an_option() -> None:
+    parser = Parser(prog="qemu export stop")
+    parser.add_argument("vm")
+    parser.add_argument("exports", nargs="*")
+    parser.add_argument("--hard", action="store_true")
+    args = parser.parse_args(["web", "--hard", "disk0", "disk1"])
+    assert (args.vm, args.hard) == ("web", True)
+    assert args.exports == ["disk0", "disk1"]
+    with pytest.raises(UsageError, match="not understood: --soft"):
+        parser.parse_args(["web", "--soft", "disk0"])
