@@ -57,7 +57,8 @@ def guarding(*commands: Sequence[str]) -> Iterator[Guardian]:
         those before have failed or not
     """
     theirs, ours = os.pipe2(os.O_CLOEXEC)
-    todo = [[sys.executable, "-c", _RUN, *words] for words in commands]
+    # -P: what is in the current directory is no module of ours.
+    todo = [[sys.executable, "-P", "-c", _RUN, *words] for words in commands]
     try:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", __file__, json.dumps(todo)],
