@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import TextIO
 
 from qemu_cli.errors import QemuCliError, UsageError
+from qemu_cli.progress import Bars, Unit
 
 
 def printable(text: str) -> str:
@@ -30,6 +31,7 @@ class UI:
     def __init__(self, stdin: TextIO, stderr: TextIO, level: int = 1) -> None:
         self._stdin = stdin
         self._stderr = stderr
+        self._bars = Bars(stderr)
         self.level = level
 
     def _line(self, text: str) -> None:
@@ -91,23 +93,19 @@ class UI:
             raise QemuCliError(f"{question}: not confirmed")
 
     @contextlib.contextmanager
-    def progress(self, label: str) -> Iterator[Callable[[int, int], None]]:
+    def progress(
+        self, label: str, unit: Unit = ""
+    ) -> Iterator[Callable[[int, int], None]]:
         """Show how far something is, on a terminal only.
 
-        Yields a function of (done, total), in any unit; a total of 0 is
-        not known yet.  The line is wiped at the end.
+        Yields a function of (done, total); a total of 0 is not known yet.
+        Several at the same time share a line; it is wiped at the end.
+
+        :param unit: ``B``: what is counted are bytes, and the rate is
+            worth showing
         """
         if self.level < 1 or not self._stderr.isatty():
             yield lambda done, total: None
             return
-
-        def show(done: int, total: int) -> None:
-            share = f"{100 * done // total:3d} %" if total > 0 else "  …"
-            self._stderr.write(f"\r\x1b[K{printable(label)} {share}")
-            self._stderr.flush()
-
-        try:
+        with self._bars.bar(printable(label), unit) as show:
             yield show
-        finally:
-            self._stderr.write("\r\x1b[K")
-            self._stderr.flush()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from qemu_cli import settings
 from qemu_cli.config import Config
@@ -10,6 +10,7 @@ from qemu_cli.errors import QemuCliError
 from qemu_cli.extensions import Hooks
 from qemu_cli.hookfacts import VMFacts
 from qemu_cli.paths import InstancePaths, Paths
+from qemu_cli.progress import Unit
 from qemu_cli.qmp.probe import Answer, Target
 from qemu_cli.qmp.sessions import Sessions
 
@@ -18,12 +19,21 @@ if TYPE_CHECKING:
     from qemu_cli.instance.vm import VM
 
 
+class Progress(Protocol):
+    """Shows how far something is; see ``UI.progress``."""
+
+    def __call__(
+        self, label: str, unit: Unit = ""
+    ) -> AbstractContextManager[Callable[[int, int], None]]:
+        """Show one thing, for the length of a block."""
+
+
 class Host(NamedTuple):
     """The user's surroundings on this host.
 
     :param say: tells the user, on stderr, what goes on
     :param warn: the same for what went wrong but stops nothing
-    :param progress: shows how far something is; see ``UI.progress``
+    :param progress: shows how far something is
     :param who: the command as it was typed, for locks and histories
     """
 
@@ -33,9 +43,7 @@ class Host(NamedTuple):
     hooks: Hooks
     say: Callable[[str], None]
     warn: Callable[[str], None]
-    progress: Callable[
-        [str], AbstractContextManager[Callable[[int, int], None]]
-    ]
+    progress: Progress
     who: str
 
     def probe(self, targets: Iterable[Target]) -> list[Answer]:

@@ -12,9 +12,11 @@ ROOT = Path(qemu_cli.__file__).parent
 
 #: From the bottom to the top: see doc/explanation/architecture.md.
 LAYERS = (
-    {"__init__", "errors", "paths", "suggest", "files", "ui"},
+    {"__init__", "errors", "paths", "suggest", "files"},
     {
         "units",
+        "progress",
+        "ui",
         "settings",
         "proc",
         "steps",

@@ -1,0 +1,95 @@
+"""How far things are, and how fast: one line on a terminal for all."""
+
+import collections
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Literal, TextIO
+
+from qemu_cli.units import format_duration, format_size
+
+#: How far back a rate looks, in seconds: what a disk does changes.
+_WINDOW_S = 10.0
+#: A rate over less time says nothing, in seconds.
+_LEAST_S = 0.2
+
+Unit = Literal["", "B"]
+
+
+class Pace:
+    """How fast something goes, from what is seen of it now and then."""
+
+    def __init__(self) -> None:
+        self._seen: collections.deque[tuple[float, int]] = collections.deque()
+
+    def add(self, done: int, *, at: float | None = None) -> None:
+        """Take note of how far it is.
+
+        :param at: when, in seconds of the monotonic clock; None: now
+        """
+        now = time.monotonic() if at is None else at
+        self._seen.append((now, done))
+        while now - self._seen[1 % len(self._seen)][0] > _WINDOW_S:
+            self._seen.popleft()
+
+    @property
+    def rate(self) -> float | None:
+        """Units a second; None when it is not known."""
+        if not self._seen:
+            return None
+        (then, before), (now, done) = self._seen[0], self._seen[-1]
+        if now - then < _LEAST_S or done < before:
+            return None
+        return (done - before) / (now - then)
+
+    def left_s(self, done: int, total: int) -> float | None:
+        """How long the rest will take; None when it is not known."""
+        rate = self.rate
+        return (total - done) / rate if rate and total >= done else None
+
+
+class Bars:
+    """All that goes on at the same time, on one line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._texts: dict[int, str] = {}
+        self._next = 0
+
+    @contextlib.contextmanager
+    def bar(
+        self, label: str, unit: Unit
+    ) -> Iterator[Callable[[int, int], None]]:
+        """Show one more thing for the length of the block."""
+        number, self._next = self._next, self._next + 1
+        pace = Pace()
+
+        def show(done: int, total: int) -> None:
+            pace.add(done)
+            self._texts[number] = f"{label} {_text(done, total, unit, pace)}"
+            self._draw()
+
+        try:
+            yield show
+        finally:
+            self._texts.pop(number, None)
+            self._draw()
+
+    def _draw(self) -> None:
+        line = " | ".join(self._texts.values())
+        width = os.get_terminal_size(self._stream.fileno()).columns
+        if width:  # a line that wraps could not be wiped
+            line = line[: width - 1]
+        self._stream.write(f"\r\x1b[K{line}")
+        self._stream.flush()
+
+
+def _text(done: int, total: int, unit: Unit, pace: Pace) -> str:
+    parts = [f"{100 * done // total:3d} %" if total > 0 else "  …"]
+    if unit == "B" and pace.rate:
+        parts.append(f"{format_size(round(pace.rate))}/s")
+    left_s = pace.left_s(done, total)
+    if left_s is not None and total > 0:
+        parts.append(f"{format_duration(max(1, left_s))} left")
+    return ", ".join(parts)
