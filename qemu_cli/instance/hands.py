@@ -72,6 +72,10 @@ class Hands:
                 hint=f"the next command on '{found.name}' goes on from here",
             )
 
+    async def kill(self) -> None:
+        """End QEMU at once, if it runs (SIGKILL)."""
+        await process.end(self._paths)
+
     async def save_ram(self, file: str) -> None:
         """Write the state of a paused VM to a file."""
         from qemu_cli.instance import ram

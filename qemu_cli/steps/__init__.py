@@ -36,6 +36,7 @@ from qemu_cli.steps.block import (
 )
 from qemu_cli.steps.daemon import Daemon, EndDaemon, Withdraw
 from qemu_cli.steps.job import Job, OrderJob
+from qemu_cli.steps.load import Continue, DropTag, LoadSnapshot, TurnBack
 from qemu_cli.steps.nbd import (
     AddExport,
     DropExport,
@@ -265,6 +266,10 @@ AnyStep = (
     | NoteSaved
     | LoadRam
     | GoOn
+    | LoadSnapshot
+    | TurnBack
+    | DropTag
+    | Continue
 )
 
 

@@ -29,6 +29,9 @@ class Hands(Protocol):
     async def quit(self) -> None:
         """End QEMU, if it runs, and wait until it has."""
 
+    async def kill(self) -> None:
+        """End QEMU at once, if it runs (SIGKILL)."""
+
     async def save_ram(self, file: str) -> None:
         """Write the state of a paused VM to a file."""
 

@@ -1,0 +1,155 @@
+"""Steps that go back to an internal snapshot, with its memory or without.
+
+QEMU turns the disks back first and reads the memory then, so a load can
+fail half-way.  A guest that ran on then would write what its memory
+knows of today to disks of another day; so no step here ever leaves such
+a guest.  (migration/savevm.c in QEMU's sources: load_snapshot)
+"""
+
+import re
+import shlex
+from typing import Any
+
+from qemu_cli.errors import ConnectionLostError, QemuCliError, RefusedError
+from qemu_cli.steps.base import Hands, Step
+from qemu_cli.steps.job import Job
+from qemu_cli.steps.snapshot import TagImage
+from qemu_cli.steps.tool import run_tool
+
+#: What a load is refused with before it has touched anything.
+_BEFORE = re.compile(
+    r"does not exist in one or more devices"
+    r"|does not support snapshots"
+    r"|No block device node"
+    r"|vmstate block device"
+    r"|migration process in progress"
+    r"|disk-only snapshot"
+)
+
+
+class LoadSnapshot(Step, frozen=True, tag=True):
+    """Have QEMU load an internal snapshot; the guest's CPUs stand still.
+
+    :param job_id: of the job (``snapshot-load``)
+    :param vmstate: the node whose image has the memory
+    :param devices: the nodes of all disks that are written to
+    :param in_place: they are what the VM writes to today.  Then a QEMU
+        that fails half-way is ended, and the step counts as done:
+        :class:`TurnBack` comes next.  Else they are copies, nothing is
+        lost, and it is an error.
+    """
+
+    job_id: str
+    tag: str
+    vmstate: str
+    devices: tuple[str, ...]
+    in_place: bool
+
+    def describe(self) -> str:
+        return self._job.describe()
+
+    @property
+    def _job(self) -> Job:
+        arguments: dict[str, Any] = {
+            "tag": self.tag,
+            "vmstate": self.vmstate,
+            "devices": list(self.devices),
+        }
+        return Job("snapshot-load", self.job_id, arguments)
+
+    async def do(self, hands: Hands) -> None:
+        try:
+            await self._load(hands)
+        except RefusedError as error:
+            if not self.in_place or _BEFORE.search(str(error)):
+                raise
+            await _end(hands)
+        except ConnectionLostError:
+            if not self.in_place:
+                raise
+            await _end(hands)
+
+    async def _load(self, hands: Hands) -> None:
+        if not await hands.runs():
+            raise ConnectionLostError("QEMU ended before the snapshot was in")
+        await hands.run_job(self._job)
+
+    async def is_done(self, hands: Hands) -> bool:
+        # Nobody noted how far it came, and to load again is harmless.
+        try:
+            await self.do(hands)
+        except (ConnectionLostError, RefusedError):
+            return False
+        return True
+
+
+class TurnBack(Step, frozen=True, tag=True):
+    """Turn images back to an internal snapshot, without QEMU.
+
+    It can't be undone; to do it twice is harmless.
+
+    :param commands: one for each image
+    :param if_ended: only if there is no QEMU: it has done it otherwise
+    """
+
+    commands: tuple[tuple[str, ...], ...]
+    if_ended: bool = False
+
+    def describe(self) -> str:
+        mark = "# if QEMU has ended: " if self.if_ended else ""
+        return "\n".join(
+            f"{mark}{shlex.join(command)}" for command in self.commands
+        )
+
+    async def do(self, hands: Hands) -> None:
+        if self.if_ended and await hands.runs():
+            return
+        for command in self.commands:
+            await run_tool(command)
+
+
+class DropTag(Step, frozen=True, tag=True):
+    """Delete an internal snapshot from images that only copied it.
+
+    :param devices: their nodes, if QEMU runs
+    :param images: the images, if it does not
+    """
+
+    job_id: str
+    tag: str
+    devices: tuple[str, ...]
+    images: tuple[TagImage, ...]
+
+    def describe(self) -> str:
+        return self._job.describe()
+
+    @property
+    def _job(self) -> Job:
+        arguments = {"tag": self.tag, "devices": list(self.devices)}
+        return Job("snapshot-delete", self.job_id, arguments)
+
+    async def do(self, hands: Hands) -> None:
+        if await hands.runs():
+            await hands.run_job(self._job)
+            return
+        for image in self.images:
+            await image.undo(hands)
+
+
+class Continue(Step, frozen=True, tag=True):
+    """Let the guest's CPUs run, if there is a QEMU."""
+
+    def describe(self) -> str:
+        return 'qmp {"execute": "cont"}'
+
+    async def do(self, hands: Hands) -> None:
+        if await hands.runs():
+            await hands.execute("cont", {})
+
+
+async def _end(hands: Hands) -> None:
+    """End a QEMU whose guest must not run on, by force if need be."""
+    try:
+        await hands.quit()
+    except QemuCliError:
+        await hands.kill()
