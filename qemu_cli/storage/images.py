@@ -16,7 +16,7 @@ import msgspec
 from qemu_cli.errors import NotFoundError, QemuCliError, UsageError
 from qemu_cli.steps import run_tool
 from qemu_cli.storage import header
-from qemu_cli.storage.qemu_img import file_name, map_argv
+from qemu_cli.storage.qemu_img import info_argv, map_argv
 
 _SECTOR_BYTES = 512
 #: An overlay that is larger is not asked whether it is empty.
@@ -80,7 +80,7 @@ async def info(
         is for :func:`probe` only
     :raise ToolError: with qemu-img's words
     """
-    out = await run_tool(_info_argv(qemu_img, path, format))
+    out = await run_tool(info_argv(qemu_img, path, format))
     return _parse(json.loads(out))
 
 
@@ -91,7 +91,7 @@ async def chain(
 
     :raise ToolError: with qemu-img's words, such as a missing base
     """
-    argv = _info_argv(qemu_img, path, format, "--backing-chain")
+    argv = info_argv(qemu_img, path, format, "--backing-chain")
     return tuple(map(_parse, json.loads(await run_tool(argv))))
 
 
@@ -160,17 +160,6 @@ async def probe(
             " for --disk, with '--image-format raw' for 'qemu image'",
         )
     return image
-
-
-def _info_argv(
-    qemu_img: str, path: Path, format: str | None, *options: str
-) -> tuple[str, ...]:
-    return (
-        # -U: no lock, so that a VM may be using the image.
-        *(qemu_img, "info", "--output=json", "-U", *options),
-        *(() if format is None else ("-f", format)),
-        file_name(path),
-    )
 
 
 def _parse(raw: dict[str, Any]) -> ImageInfo:

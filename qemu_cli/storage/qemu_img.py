@@ -85,6 +85,18 @@ def convert_argv(
     )
 
 
+def info_argv(
+    qemu_img: str, path: StrPath, format: str | None, *options: str
+) -> tuple[str, ...]:
+    """Tell what an image is, also while a VM uses it."""
+    return (
+        # -U: no lock.
+        *(qemu_img, "info", "--output=json", "-U", *options),
+        *(() if format is None else ("-f", format)),
+        file_name(path),
+    )
+
+
 def map_argv(
     qemu_img: str, path: StrPath, format: str, *, shared: bool = False
 ) -> tuple[str, ...]:
