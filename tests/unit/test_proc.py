@@ -15,11 +15,11 @@ from qemu_cli.errors import NotFoundError
 from qemu_cli.proc import (
     Process,
     ProcFS,
-    UnixSocket,
-    peer_inode,
     send_signal,
     wait_exit,
 )
+from qemu_cli.proc.sock_diag import peer_inode
+from qemu_cli.proc.sockets import UnixSocket
 
 TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -1,8 +1,8 @@
-"""The only reader of /proc and of sock_diag.
+"""The only reader of /proc.
 
 Pids are reused, so a process is a pid *and* its start time
 (:class:`Process`), and a signal goes through a pidfd.
-The formats are those of proc(5), unix(7) and sock_diag(7).
+The format is that of proc(5).
 """
 
 # ruff: noqa: PTH115, PTH116, PTH119, PTH208
@@ -13,14 +13,18 @@ import os
 import re
 import select
 import signal
-import socket
 import stat
-import struct
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from qemu_cli.errors import NotFoundError, StateError
+from qemu_cli.proc.sockets import (
+    CONNECTED,
+    WAITING,
+    UnixSocket,
+    parse_unix,
+)
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -40,28 +44,12 @@ class Process(NamedTuple):
         return self.state in "Tt"
 
 
-class UnixSocket(NamedTuple):
-    """A line of /proc/PID/net/unix that has a name."""
-
-    inode: int
-    state: int  # see CONNECTED and WAITING
-    listening: bool
-    path: str  # as it was bound: perhaps relative; @ is abstract
-
-
 class OpenFile(NamedTuple):
     """A file or block device that a process has open."""
 
     process: Process
     file: tuple[int, int]  # see file_id()
     writable: bool
-
-
-#: States of the server's end of a connection: accepted, or in the queue.
-CONNECTED = 3
-WAITING = 2
-
-_LISTENING = 0x10000  # the flag __SO_ACCEPTCON
 
 
 class ProcFS:
@@ -193,6 +181,8 @@ class ProcFS:
 
         :return: None when nobody is served, or it is another user's
         """
+        from qemu_cli.proc.sock_diag import peer_inode
+
         self._sockets.clear()
         for one in self._socket_table(os.getpid()).get(path, ()):
             if one.state == CONNECTED and not one.listening:
@@ -291,7 +281,7 @@ class ProcFS:
                 text = self._read(pid, "net/unix")
             except OSError:
                 text = b""
-            self._sockets[namespace] = _socket_table(os.fsdecode(text))
+            self._sockets[namespace] = parse_unix(os.fsdecode(text))
         return self._sockets[namespace]
 
     def _owner(self, inode: int) -> Process | None:
@@ -337,58 +327,6 @@ def send_signal(pidfd: int, number: signal.Signals) -> None:
         ) from None
 
 
-def peer_inode(inode: int) -> int | None:
-    """Ask the kernel for the other end of a connected unix socket.
-
-    :param inode: of one end, from /proc/PID/net/unix
-    :return: the inode of the other end; None when it is closed
-    """
-    # struct nlmsghdr, then struct unix_diag_req (linux/unix_diag.h)
-    request = struct.pack(
-        "=BBHIIIII", socket.AF_UNIX, 0, 0, 0xFFFFFFFF, inode,
-        _SHOW_PEER, 0xFFFFFFFF, 0xFFFFFFFF,
-    )  # fmt: skip
-    header = struct.pack(
-        "=IHHII", 16 + len(request), _BY_FAMILY, _REQUEST, 1, 0
-    )
-    family = _NETLINK_SOCK_DIAG
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, family) as kernel:
-        kernel.send(header + request)
-        reply = kernel.recv(4096)
-    kind = struct.unpack_from("=H", reply, 4)[0]
-    if kind != _BY_FAMILY:
-        return None  # NLMSG_ERROR: no such socket any more
-    at = 16 + 16  # behind nlmsghdr and struct unix_diag_msg
-    while at + 4 <= len(reply):
-        length, attribute = struct.unpack_from("=HH", reply, at)
-        if attribute == _PEER_ATTRIBUTE:
-            peer: int = struct.unpack_from("=I", reply, at + 4)[0]
-            return peer
-        at += (length + 3) & ~3
-    return None
-
-
-_NETLINK_SOCK_DIAG = 4
-_BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
-_REQUEST = 1  # NLM_F_REQUEST
-_SHOW_PEER = 4  # UDIAG_SHOW_PEER
-_PEER_ATTRIBUTE = 2  # UNIX_DIAG_PEER
-
-
 def _words(cmdline: bytes) -> tuple[str, ...]:
     # Each word ends with a NUL, so the last piece is no word.
     return tuple(os.fsdecode(cmdline).split("\0")[:-1])
-
-
-def _socket_table(text: str) -> dict[str, list[UnixSocket]]:
-    """Parse net/unix: Num RefCount Protocol Flags Type St Inode Path."""
-    table: dict[str, list[UnixSocket]] = {}
-    for line in text.splitlines()[1:]:
-        fields = line.split(maxsplit=7)
-        if len(fields) < 8 or not fields[6].isdecimal():
-            continue  # no name; or a name with a newline in it
-        flags, state, path = int(fields[3], 16), int(fields[5]), fields[7]
-        table.setdefault(path, []).append(
-            UnixSocket(int(fields[6]), state, bool(flags & _LISTENING), path)
-        )
-    return table
