@@ -44,6 +44,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "image compare",
         "image map",
     ),
+    "Talk to QEMU": ("qmp", "hmp"),
     "This program": (
         "config list",
         "config get",

@@ -68,6 +68,39 @@ class Schema:
         entity = self._command(command) or {}
         return frozenset(entity.get("features", ()))
 
+    @property
+    def commands(self) -> list[str]:
+        """The names of all commands."""
+        return sorted(
+            entity["name"]
+            for entity in self._entities.values()
+            if entity["meta-type"] == "command"
+        )
+
+    @property
+    def events(self) -> list[str]:
+        """The names of all events."""
+        return sorted(
+            entity["name"]
+            for entity in self._entities.values()
+            if entity["meta-type"] == "event"
+        )
+
+    def argument_type(self, command: str) -> str:
+        """The name of the type of a command's arguments, for :meth:`type`.
+
+        :raise KeyError: there is no such command
+        """
+        return str(self._entities[True, command]["arg-type"])
+
+    def return_type(self, command: str) -> str:
+        """The same for what it returns."""
+        return str(self._entities[True, command]["ret-type"])
+
+    def type(self, name: str) -> Mapping[str, Any]:
+        """A type as QEMU describes it (QAPI SchemaInfo)."""
+        return self._entities[False, name]
+
     def _command(self, name: str) -> Mapping[str, Any] | None:
         entity = self._entities.get((True, name))
         if entity is None or entity["meta-type"] != "command":
