@@ -80,7 +80,7 @@ class Hands:
         """Write the state of a paused VM to a file."""
         from qemu_cli.instance import ram
 
-        with self._host.progress(f"saving {self._paths.name}") as tell:
+        with self._host.progress(f"saving {self._paths.name}", "B") as tell:
             await ram.save(self._host, self._look(), Path(file), tell)
 
     async def drop_ram(self, file: str) -> None:
@@ -110,7 +110,7 @@ class Hands:
         from qemu_cli.qmp import jobs
 
         what = f"{step.command} on {self._paths.name}"
-        with self._host.progress(what) as tell:
+        with self._host.progress(what, "B") as tell:
 
             def progress(seen: jobs.Progress) -> None:
                 tell(seen.current, seen.total)
