@@ -11,7 +11,7 @@ from qemu_cli.errors import (
     StateError,
 )
 from qemu_cli.instance import needs, saved
-from qemu_cli.instance.disks.chains import unknown
+from qemu_cli.instance.disks.chains import Layer, stored, unknown
 from qemu_cli.instance.exports import held
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.model import Definition, Disk
@@ -178,6 +178,58 @@ async def snapshots_on(
                 found.append(snapshot)
                 break
     return found
+
+
+async def removable(
+    host: Host,
+    paths: InstancePaths,
+    definition: Definition,
+    disk: Disk,
+    files: Sequence[Path],
+    *,
+    tool: str,
+) -> list[Path]:
+    """Tell which of a disk's layers nobody needs but that disk.
+
+    :param files: from the top down; what one that stays stands on, stays
+    """
+    found = []
+    for file in files:
+        if (
+            not is_own(paths, file)
+            or await users(host, paths, definition, disk, [file], tool=tool)
+            or await snapshots_on(paths, file, tool=tool)
+        ):
+            break
+        found.append(file)
+    return found
+
+
+async def layers(
+    paths: InstancePaths, disk: Disk, *, tool: str
+) -> tuple[Layer, ...]:
+    """Look at the images of a disk, active layer first.
+
+    :raise StateError: one is missing or damaged
+    """
+    found = await stored(tool, paths.directory / disk.file, disk.format)
+    for layer in found:
+        if layer.problem:
+            raise StateError(f"{disk.id}: {layer.file}: {layer.problem}")
+    return found
+
+
+def check_no_snapshots(disk: Disk, layer: Layer, why: str, hint: str) -> None:
+    """Refuse what internal snapshots in a layer would not survive.
+
+    :raise StateError: there are some; names them
+    """
+    if layer.snapshots:
+        names = ", ".join(f"'{each}'" for each in layer.snapshots)
+        raise StateError(
+            f"{disk.id} has the internal snapshots {names}, which {why}",
+            hint=hint,
+        )
 
 
 def is_own(paths: InstancePaths, file: Path) -> bool:

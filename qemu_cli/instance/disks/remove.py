@@ -141,18 +141,12 @@ async def _doomed(
             f"{top} is needed by the snapshots {names}",
             hint="leave --delete-file out, or 'qemu snapshot delete' first",
         )
-    doomed = [top]
-    for file in below:
-        if (
-            not guard.is_own(paths, file)
-            or await guard.users(
-                host, paths, definition, disk, [file], tool=tool
-            )
-            or await guard.snapshots_on(paths, file, tool=tool)
-        ):
-            break  # and so is all that it stands on
-        doomed.append(file)
-    return doomed
+    return [
+        top,
+        *await guard.removable(
+            host, paths, definition, disk, below, tool=tool
+        ),
+    ]
 
 
 def _question(disk: Disk, doomed: Sequence[Path]) -> str:
