@@ -106,7 +106,7 @@ def _check_possible(image: ImageInfo, id: str) -> None:
         raise StateError(
             f"{id} is an image of format {image.format}, which can't be "
             "resized",
-            hint="'qemu disk move' can change the format: --format qcow2",
+            hint="'qemu disk move' can change the format: --to qcow2",
         )
     if not image.snapshots:
         return
