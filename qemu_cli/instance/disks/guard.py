@@ -43,6 +43,17 @@ def check_changeable(vm: VM) -> None:
 
     :raise StateError: it has a saved state, or does not answer
     """
+    check_unsaved(vm)
+    held.check_unserved(vm.paths)
+    if vm.alive:
+        check_answers(vm)
+
+
+def check_unsaved(vm: VM) -> None:
+    """Refuse to change disks that must be as they were left.
+
+    :raise StateError: it has a saved state
+    """
     if saved.exists(vm.paths):
         raise StateError(
             f"'{vm.name}' has a saved state, which goes with its disks as "
@@ -50,9 +61,6 @@ def check_changeable(vm: VM) -> None:
             hint=f"'qemu start {vm.name}' goes on from it; with "
             "--discard-saved it boots instead",
         )
-    held.check_unserved(vm.paths)
-    if vm.alive:
-        check_answers(vm)
 
 
 class Live(NamedTuple):
