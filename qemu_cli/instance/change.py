@@ -16,6 +16,7 @@ from qemu_cli.errors import (
     StateError,
 )
 from qemu_cli.instance import history, rotation, vm
+from qemu_cli.instance.exports import records
 from qemu_cli.instance.hands import Hands
 from qemu_cli.instance.host import Host, known_facts
 from qemu_cli.instance.vm import VM
@@ -44,7 +45,16 @@ async def changing(
             rotation.while_running(host, paths)
         else:
             settle(host, paths)
+            await _tidy_exports(host, found)
         yield found
+
+
+async def _tidy_exports(host: Host, found: VM) -> None:
+    """Remove what killed daemons left that served a stopped VM's disks."""
+    if records.read(found.paths):
+        from qemu_cli.instance.exports import stop  # it uses this module
+
+        await stop.tidy(host, found)
 
 
 @asynccontextmanager
@@ -151,8 +161,6 @@ def settle(
     :param command: what ended it; None: nobody knows, it is seen only now
     """
     if paths.exports.is_dir():
-        from qemu_cli.instance.exports import records
-
         records.forget_run(paths)
     run = history.last_run(paths)
     if run is None or run[1]:

@@ -4,6 +4,7 @@ The daemon, a qemu-storage-daemon, has the image open as QEMU would: while
 it serves, nobody else can write there.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -59,12 +60,8 @@ async def layer(host: Host, vm: VM, disk: Disk, wanted: Wanted) -> ImageInfo:
     :raise BusyError: another program writes to it
     """
     file = vm.paths.directory / disk.file
-    if not file.exists():
-        raise NotFoundError(
-            f"{disk.id} of '{vm.name}' is missing: {file}",
-            hint="put it back",
-        )
     tool = tools.find("qemu-img", host.config)
+    await check_there(tool, vm, disk.id, file, disk.format)
     chain = await images.chain(tool, file, format=disk.format)
     found = chain[0]
     if wanted.kind == "backing":
@@ -75,6 +72,24 @@ async def layer(host: Host, vm: VM, disk: Disk, wanted: Wanted) -> ImageInfo:
     if wanted.bitmap is not None:
         check_bitmap(found, disk, wanted.bitmap)
     return found
+
+
+async def check_there(
+    tool: str, vm: VM, what: str, file: Path, image_format: str
+) -> None:
+    """See that no file of a backing chain is missing.
+
+    :raise NotFoundError: names the one that is
+    """
+    files = await dependants.backing_chain(tool, file, format=image_format)
+    for each in files:
+        if not each.exists():
+            lacks = "is" if each == file else "stands on a file that is"
+            raise NotFoundError(
+                f"{what} of '{vm.name}' {lacks} missing: "
+                f"{os.path.normpath(each)}",
+                hint="put it back",
+            )
 
 
 def backing(
@@ -214,6 +229,16 @@ def end(paths: InstancePaths, export: Export) -> tuple[AnyStep, ...]:
 def alive(paths: InstancePaths, export: Export) -> Process | None:
     """The daemon that serves an export, if it does."""
     return process.running(paths.daemon_pid_file(export.id))
+
+
+def died(paths: InstancePaths, export: Export) -> bool:
+    """Whether an export has lost a daemon that it needs."""
+    needed = [export.listener] if export.listener else []
+    if export.server == "daemon":
+        needed.append(export.id)
+    return not all(
+        process.running(paths.daemon_pid_file(each)) for each in needed
+    )
 
 
 def has_client(paths: InstancePaths, export: Export) -> bool:

@@ -48,13 +48,9 @@ async def layer(
             hint=f"it has {', '.join(disks(snapshot)) or 'no disk'}",
         )
     file = vm.paths.directory / found.file
-    if not file.exists():
-        raise NotFoundError(
-            f"the snapshot '{snapshot.name}' of '{vm.name}' lacks a file: "
-            f"{file}",
-            hint="put it back",
-        )
     tool = tools.find("qemu-img", host.config)
+    what = f"{disk} in the snapshot '{snapshot.name}'"
+    await daemon.check_there(tool, vm, what, file, found.format)
     if snapshot.kind == "external":
         daemon.check_unlocked(file, writable=False)
         return (await images.chain(tool, file, format=found.format))[0]

@@ -79,11 +79,13 @@ async def tidy(host: Host, vm: VM) -> list[Export]:
         ids = (await look(host, vm)).served
     served = []
     for export in known:
-        if export.server == "daemon":
-            alive = daemon.alive(vm.paths, export) is not None
-        else:
-            alive = export.id in ids
-        if alive:
+        alive = export.server == "daemon" or export.id in ids
+        if alive and daemon.died(vm.paths, export):
+            host.warn(
+                f"{vm.name}: {export.name} is served no more: the daemon "
+                "that served it is gone, killed perhaps"
+            )
+        elif alive:
             served.append(export)
     for export in reversed(known):
         if export not in served:
