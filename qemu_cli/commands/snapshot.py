@@ -1,0 +1,255 @@
+"""qemu snapshot create, list, show and rename."""
+
+import argparse
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from qemu_cli.columns import Duration, Named, Names, Size
+from qemu_cli.command import Command, Lister, ShowOne
+from qemu_cli.command.display import Table
+from qemu_cli.errors import UsageError
+from qemu_cli.units import format_duration, format_size
+
+if TYPE_CHECKING:
+    from qemu_cli.instance.snapshots.create import Created
+    from qemu_cli.instance.snapshots.listing import Found, Seen
+    from qemu_cli.instance.snapshots.store import Snapshot
+
+_COLUMNS = (
+    *("name", "parent", "current", "kind", "ram", "size_bytes"),
+    *("ram_bytes", "created_s", "age_s", "disks", "comment"),
+    *("ours", "problem"),
+)
+
+
+class SnapshotCreate(ShowOne):
+    """Keep what a VM's disks hold now, to go back to it later."""
+
+    examples = (
+        "qemu snapshot create web",
+        "qemu snapshot create web before-upgrade -m 'all tests pass'",
+    )
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", metavar="NAME", help="a VM")
+        parser.add_argument(
+            "snapshot",
+            metavar="SNAP",
+            nargs="?",
+            help="the snapshot's name (default: s1, s2 …)",
+        )
+        parser.add_argument(
+            "-m", "--comment", metavar="TEXT", default="", help="what for"
+        )
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="only print what would be done",
+        )
+        return parser
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        if parsed_args.formatter is not None and not parsed_args.dry_run:
+            return super().run(parsed_args)
+        created = self._create(parsed_args)
+        if parsed_args.dry_run:
+            for line in created.plan.describe():
+                self.app.stdout.write(f"{line}\n")
+        else:
+            text = _told(created.snapshot)
+            self.app.ui.say(f"{parsed_args.name}: {text}")
+        return 0
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[Sequence[str], Sequence[Any]]:
+        snapshot = self._create(parsed_args).snapshot
+        memory = snapshot.memory
+        row = {
+            "name": snapshot.name,
+            "kind": snapshot.kind,
+            "ram": memory is not None,
+            "ram_bytes": Size(memory.size_bytes if memory else None),
+            "seconds": memory and memory.seconds,
+            "disks": Names([layer.id for layer in snapshot.layers]),
+            "comment": snapshot.comment,
+        }
+        return list(row), list(row.values())
+
+    def _create(self, args: argparse.Namespace) -> "Created":
+        from qemu_cli.command import loop
+        from qemu_cli.instance.resolve import resolve
+        from qemu_cli.instance.snapshots import create
+
+        host = self.app.host
+        vm = resolve(host.paths, args.name, probe=host.probe)
+        wanted = create.Wanted(args.snapshot, args.comment)
+        return loop.run(
+            create.create(
+                self.app.host_of(vm), vm, wanted, dry_run=args.dry_run
+            )
+        )
+
+
+class SnapshotList(Lister):
+    """List a VM's snapshots, internal and external, oldest first.
+
+    The current one is what today's disks stand on.  Those that another
+    program has made are listed, too; they are 'not ours'.
+    """
+
+    examples = (
+        "qemu snapshot list web",
+        "qemu snapshot list web --tree",
+        "qemu snapshot list web -f json",
+    )
+    table_columns = (
+        *("name", "parent", "current", "kind", "ram", "size_bytes"),
+        *("age_s", "comment", "problem"),
+    )
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", metavar="NAME", help="a VM")
+        parser.add_argument(
+            "--tree",
+            action="store_true",
+            help="draw which was made from which, newest first",
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Table:
+        from qemu_cli.instance.snapshots.drawing import draw
+
+        if parsed_args.tree and parsed_args.sort:
+            raise UsageError("a tree has its own order: --tree or --sort")
+        self.chosen(parsed_args, _COLUMNS)
+        found = _look(self, parsed_args.name)
+        if not parsed_args.tree:
+            rows = [_row(each, found) for each in found.seen]
+            return _COLUMNS, [list(row.values()) for row in rows]
+        human = getattr(self.formatter(parsed_args), "human", False)
+        rows = []
+        for line in draw(found):
+            row: dict[str, Any] = dict.fromkeys(_COLUMNS)
+            if line.seen:
+                row = _row(line.seen, found)
+            elif not human:
+                continue
+            name = row["name"] or ("(today)" if line.today else "")
+            rows.append({**row, "name": Named(name, line.lines + name)})
+        return _COLUMNS, [list(row.values()) for row in rows]
+
+
+class SnapshotShow(ShowOne):
+    """Show everything that is known about a snapshot."""
+
+    examples = ("qemu snapshot show web s1",)
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", metavar="NAME", help="a VM")
+        parser.add_argument("snapshot", metavar="SNAP", help="a snapshot")
+        return parser
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[Sequence[str], Sequence[Any]]:
+        found = _look(self, parsed_args.name)
+        seen = found.find(parsed_args.snapshot)
+        row = {**_row(seen, found), **_details(seen.snapshot, found)}
+        return list(row), list(row.values())
+
+
+class SnapshotRename(Command):
+    """Give a snapshot another name.
+
+    It can be done at any time; the images are not touched.
+    """
+
+    examples = ("qemu snapshot rename web s1 before-upgrade",)
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", metavar="NAME", help="a VM")
+        parser.add_argument("old", metavar="OLD", help="a snapshot")
+        parser.add_argument("new", metavar="NEW", help="its new name")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        from qemu_cli.command import loop
+        from qemu_cli.instance.resolve import resolve
+        from qemu_cli.instance.snapshots.rename import rename
+
+        host = self.app.host
+        vm = resolve(host.paths, parsed_args.name, probe=host.probe)
+        old, new = parsed_args.old, parsed_args.new
+        loop.run(rename(self.app.host_of(vm), vm, old, new))
+        self.app.ui.say(f"{vm.name}: snapshot '{old}' is '{new}' now")
+
+
+def _look(command: Command, name: str) -> "Found":
+    from qemu_cli.instance.resolve import resolve
+    from qemu_cli.instance.snapshots.listing import look
+
+    host = command.app.host
+    return look(resolve(host.paths, name, probe=host.probe))
+
+
+def _row(seen: "Seen", found: "Found") -> dict[str, Any]:
+    snapshot = seen.snapshot
+    current = seen.ours and snapshot.key == found.tree.current
+    words = [] if seen.ours else ["not ours"]
+    problem = ", ".join([*words, *filter(None, [seen.problem])])
+    age_s = max(0.0, time.time() - snapshot.created_s)
+    values = (
+        snapshot.name,
+        found.name_of(snapshot.parent),
+        Named(current, "*" if current else ""),
+        snapshot.kind,
+        seen.ram_bytes is not None,
+        Size(seen.size_bytes),
+        Size(seen.ram_bytes),
+        Named(round(snapshot.created_s, 3), _date(snapshot.created_s)),
+        Duration(round(age_s, 2)),
+        Names([layer.id for layer in snapshot.layers]),
+        snapshot.comment,
+        seen.ours,
+        Named(seen.problem, problem),
+    )
+    return dict(zip(_COLUMNS, values, strict=True))
+
+
+def _details(snapshot: "Snapshot", found: "Found") -> Mapping[str, Any]:
+    memory = snapshot.memory
+    children = [each.name for each in found.tree.children(snapshot.key)]
+    version = ".".join(map(str, memory.version)) if memory else None
+    return {
+        "children": Names(children),
+        "layers": Named(
+            [
+                {"disk": each.id, "file": each.file, "format": each.format}
+                for each in snapshot.layers
+            ],
+            "\n".join(f"{each.id}: {each.file}" for each in snapshot.layers),
+        ),
+        "tag": snapshot.key if snapshot.kind == "internal" else None,
+        "ram_is_on": snapshot.vmstate,
+        "running": memory.running if memory else None,
+        "qemu_version": version,
+    }
+
+
+def _date(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(seconds))
+
+
+def _told(snapshot: "Snapshot") -> str:
+    memory = snapshot.memory
+    words: list[str] = [snapshot.kind]
+    if memory:
+        words.append(f"{format_size(memory.size_bytes)} of RAM")
+        words.append(format_duration(memory.seconds))
+    return f"snapshot '{snapshot.name}' ({', '.join(words)})"
