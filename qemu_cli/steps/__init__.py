@@ -30,6 +30,7 @@ from qemu_cli.steps.block import (
     AddNode,
     ChangeMedium,
     DropNodes,
+    Flush,
     Pivot,
     Plug,
     Unplug,
@@ -251,6 +252,7 @@ AnyStep = (
     | DropExport
     | AddNode
     | DropNodes
+    | Flush
     | Plug
     | Unplug
     | ChangeMedium

@@ -79,6 +79,31 @@ class DropNodes(Step, frozen=True, tag=True):
         raise error
 
 
+class Flush(Step, frozen=True, tag=True):
+    """Have QEMU write what it has cached of a device's image, and sync it.
+
+    block-stream does not: it takes the backing file out of the header while
+    the tables of what it has copied may not be in the file yet.
+
+    :param qdev: the device, as QEMU calls it
+    """
+
+    qdev: str
+
+    def describe(self) -> str:
+        return _message("human-monitor-command", self._arguments())
+
+    async def do(self, hands: Hands) -> None:
+        if not await hands.runs():
+            return
+        text = await hands.execute("human-monitor-command", self._arguments())
+        if text.strip():
+            raise QemuCliError(f"{self.qdev} can't be flushed: {text.strip()}")
+
+    def _arguments(self) -> dict[str, str]:
+        return {"command-line": f"qemu-io -d {self.qdev} flush"}
+
+
 class Plug(Step, frozen=True, tag=True):
     """Plug a device into a running machine (``device_add``)."""
 

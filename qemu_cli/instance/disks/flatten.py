@@ -14,8 +14,8 @@ from qemu_cli.instance.host import Host
 from qemu_cli.instance.model import Disk
 from qemu_cli.instance.vm import VM
 from qemu_cli.steps import AnyStep, Plan, Remove, Tool
-from qemu_cli.steps.block import DropNodes
-from qemu_cli.steps.job import Job
+from qemu_cli.steps.block import DropNodes, Flush
+from qemu_cli.steps.job import Job, OrderJob
 from qemu_cli.storage import qemu_img, tools
 
 
@@ -85,8 +85,8 @@ def _check(disk: Disk, layers: Sequence[Layer]) -> None:
         raise StateError(
             f"{disk.id} is an overlay of format {disk.format}, and only qcow2"
             " can be flattened",
-            hint=f"'qemu disk move NAME {disk.id} FILE --flatten --format "
-            "qcow2' copies it",
+            hint=f"'qemu disk move NAME {disk.id} FILE --flatten --to qcow2'"
+            " copies it",
         )
     guard.check_no_snapshots(
         disk,
@@ -110,17 +110,22 @@ def plan_flatten(
     :param seen: the disk in the running QEMU
     :param doomed: files to remove afterwards
     """
-    steps: list[AnyStep] = []
-    if seen:
-        stream = {"device": seen.active.name}
-        steps += [
-            Job("block-stream", f"flatten-{disk.id}", stream),
-            DropNodes(seen.nodes[1:]),
-        ]
-    else:
-        steps.append(Tool(qemu_img.flatten_argv(tool, file)))
-    steps += [Remove(str(each)) for each in doomed]
-    return Plan(f"disk flatten {name} {disk.id}", tuple(steps), 1)
+    title = f"disk flatten {name} {disk.id}"
+    removing = [Remove(str(each)) for each in doomed]
+    if seen is None:
+        copy = Tool(qemu_img.flatten_argv(tool, file))
+        return Plan(title, (copy, *removing), 1)
+    job = f"flatten-{disk.id}"
+    arguments = {"device": seen.active.name, "auto-finalize": False}
+    steps: list[AnyStep] = [
+        Job("block-stream", job, arguments, until="pending"),
+        Flush(seen.device.qdev),
+        OrderJob("job-finalize", job),
+    ]
+    if removing:
+        steps.append(Flush(seen.device.qdev))  # its header: it needs them not
+    steps.append(DropNodes(seen.nodes[1:]))
+    return Plan(title, (*steps, *removing), 2)
 
 
 def _done(
@@ -141,7 +146,8 @@ def _done(
     text = f"{disk.id} stands alone in {disk.file}"
     if detach:
         text = f"{disk.id} is being flattened in the background"
-    elif data["unneeded"]:
+    elif unneeded:
         names = ", ".join(file.name for file in unneeded)
-        text += f"; not needed any more: {names}"
+        what = "deleted" if doomed else "not needed any more"
+        text += f"; {what}: {names}"
     return Done(plan, text, data)
