@@ -194,6 +194,16 @@ def rebase_argv(
     )
 
 
+def drop_bitmap_argv(
+    qemu_img: str, path: StrPath, name: str
+) -> tuple[str, ...]:
+    """Remove a dirty bitmap from a qcow2 image."""
+    return (
+        *(qemu_img, "bitmap", "--remove", "-f", "qcow2"),
+        *(file_name(path), name),
+    )
+
+
 def flatten_argv(qemu_img: str, path: StrPath) -> tuple[str, ...]:
     """Copy all that is below a qcow2 overlay into it: it stands alone."""
     return (
