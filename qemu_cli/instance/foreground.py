@@ -18,6 +18,9 @@ from qemu_cli.proc import ProcFS
 #: QAPI ShutdownCauses that are the guest's own, orderly end.
 _ORDERLY = frozenset({"guest-shutdown", "guest-reset"})
 
+#: How long what is in the log already may take to be written out.
+_LAST_WORDS_S = 0.2
+
 
 async def follow(
     host: Host, vm: VM, write: Callable[[bytes], object], offset: int
@@ -45,7 +48,7 @@ async def follow(
             copying.result()  # the reader of our output may be gone
         await ending
         # The last words are in the log before QEMU ends.
-        await asyncio.sleep(3 * logs.LOOK_S)
+        await asyncio.sleep(_LAST_WORDS_S)
     finally:
         for task in (copying, ending):
             task.cancel()

@@ -16,9 +16,7 @@ from qemu_cli.instance import rotation
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.vm import VM
 from qemu_cli.qmp import lock
-
-#: How often a followed file is looked at, in seconds.
-LOOK_S = 0.1
+from qemu_cli.watch import watching
 
 _BLOCK_BYTES = 65536
 
@@ -86,24 +84,27 @@ async def follow(path: Path, offset: int) -> AsyncIterator[bytes]:
     Ends when the directory is gone.  A file that does not exist yet is
     waited for.
     """
+    if not path.parent.is_dir():
+        return
     stream: BinaryIO | None = None
     try:
-        while True:
-            if stream is None:
-                stream = _open(path, offset)
-                offset = 0  # where the next file is read from
-            while stream and (block := stream.read(_BLOCK_BYTES)):
-                yield block
-            if stream and _replaced(path, stream):
-                # Looked at after the last read: nothing of it is missed.
-                while block := stream.read(_BLOCK_BYTES):
+        with watching(path.parent) as watch:
+            while True:
+                if stream is None:
+                    stream = _open(path, offset)
+                    offset = 0  # where the next file is read from
+                while stream and (block := stream.read(_BLOCK_BYTES)):
                     yield block
-                stream.close()
-                stream = None
-                continue
-            if not path.parent.is_dir():
-                return
-            await asyncio.sleep(LOOK_S)
+                if stream and _replaced(path, stream):
+                    # Looked at after the last read: nothing is missed.
+                    while block := stream.read(_BLOCK_BYTES):
+                        yield block
+                    stream.close()
+                    stream = None
+                    continue
+                if not path.parent.is_dir():
+                    return
+                await watch.changed()
     finally:
         if stream:
             stream.close()

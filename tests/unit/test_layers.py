@@ -19,6 +19,7 @@ LAYERS = (
         "ui",
         "settings",
         "proc",
+        "watch",
         "steps",
         "guardian",
         "config",
