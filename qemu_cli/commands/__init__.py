@@ -18,7 +18,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "kill",
         "delete",
     ),
-    "Look": ("list", "show", "log", "console"),
+    "Look": ("list", "show", "log", "console", "events"),
     "Change": (
         "set",
         "edit",
@@ -32,6 +32,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "snapshot list",
         "snapshot show",
         "snapshot rename",
+        "snapshot delete",
     ),
     "Disks": (
         "disk list",
@@ -45,6 +46,15 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Serve disks": ("nbd-export", "export list", "export stop"),
     "Guest": ("guest thaw",),
+    "Jobs": (
+        "job list",
+        "job show",
+        "job wait",
+        "job cancel",
+        "job pause",
+        "job resume",
+        "job dismiss",
+    ),
     "Images": (
         "image create",
         "image info",

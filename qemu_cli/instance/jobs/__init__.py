@@ -1,0 +1,1 @@
+"""What QEMUs do in the background: block jobs, dumps, migrations."""
