@@ -8,17 +8,20 @@ descriptor of ours (``fd:``), which also works under its sandbox.
 import asyncio
 import contextlib
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from qemu_cli.errors import ConnectionLostError, RefusedError
+from qemu_cli.errors import ConnectionLostError, QemuCliError, RefusedError
 from qemu_cli.instance import process
 from qemu_cli.instance.failures import hint_for
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.vm import VM
+from qemu_cli.proc import ProcFS
 from qemu_cli.qmp import schema
 from qemu_cli.qmp.session import Session
+from qemu_cli.units import format_size
 
 #: Bytes a second.  QEMU's default, 128 MiB/s, is meant for networks.
 _BANDWIDTH = 1 << 40
@@ -29,6 +32,42 @@ _UNDER_WAY = frozenset(
 )
 
 _LOOK_S = 0.05
+
+#: What is not memory: the devices.  A few MiB, more with a display.
+_DEVICES_BYTES = 32 << 20
+
+
+async def size(host: Host, vm: VM) -> int:
+    """Return how many bytes a VM's state takes, at most.
+
+    Pages that the guest never touched take no room, nor do those of zeros;
+    so QEMU's own size is enough.
+    """
+    assert vm.process is not None  # noqa: S101
+    async with host.sessions.open(vm.monitors) as session:
+        sizes: Mapping[str, int] = await session.execute(
+            "query-memory-size-summary"
+        )
+    memory = sizes["base-memory"] + sizes.get("plugged-memory", 0)
+    used = ProcFS().memory_bytes(vm.process)
+    return min(memory, used) + _DEVICES_BYTES
+
+
+async def check_room(host: Host, vm: VM, directory: Path, hint: str) -> None:
+    """Refuse to begin what would fill the disk.
+
+    :param directory: where the state would be written to
+    :param hint: what can be done instead
+    :raise QemuCliError: there is no room
+    """
+    needed = await size(host, vm)
+    free = shutil.disk_usage(directory).free
+    if free < needed:
+        raise QemuCliError(
+            f"no room to save '{vm.name}': up to {format_size(needed)} for "
+            f"its memory, and {format_size(free)} are free in {directory}",
+            hint=hint,
+        )
 
 
 async def save(

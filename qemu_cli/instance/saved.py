@@ -7,7 +7,6 @@ destroys its file systems.
 """
 
 import re
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,24 +15,19 @@ from typing import NamedTuple
 import msgspec
 
 from qemu_cli.emulator import abilities
-from qemu_cli.errors import QemuCliError, StateError
-from qemu_cli.instance import change, history, process
+from qemu_cli.errors import StateError
+from qemu_cli.instance import change, history, process, ram
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.pause import check_answers
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
-from qemu_cli.proc import ProcFS
 from qemu_cli.steps import AnyStep, Plan, Qmp
 from qemu_cli.steps.ram import NoteSaved, Quit, SaveRam, identity
 from qemu_cli.storage import dependants, tools
-from qemu_cli.units import format_size
 
 #: Run states that a guest can be continued from as if nothing had been.
 _SAVABLE = frozenset({"running", "paused", "io-error"})
-
-#: What is not memory: the devices.  A few MiB, more with a display.
-_DEVICES_BYTES = 32 << 20
 
 #: Words that name a place or a descriptor on the host, and the part of
 #: them that the guest's machine has: the id.
@@ -114,7 +108,9 @@ async def plan_save(host: Host, vm: VM) -> Plan:
     if vm.run_state not in _SAVABLE:
         raise StateError(f"'{vm.name}' can't be saved: it is {vm.run_state}")
     paths = vm.paths
-    await _check_room(host, vm)
+    await ram.check_room(
+        host, vm, paths.directory, "make room there, or shut it down instead"
+    )
     running = vm.state == "running"
     facts = {
         "argv": comparable(vm.process.argv),
@@ -223,25 +219,3 @@ async def _images(
         if cdrom.file:
             found[cdrom.id] = str(paths.directory / cdrom.file)
     return found
-
-
-async def _check_room(host: Host, vm: VM) -> None:
-    """Refuse to begin what would fill the disk.
-
-    Pages that the guest never touched take no room, nor do those of zeros;
-    so QEMU's own size is enough.
-    """
-    assert vm.process is not None  # noqa: S101
-    async with host.sessions.open(vm.monitors) as session:
-        sizes = await session.execute("query-memory-size-summary")
-    memory = sizes["base-memory"] + sizes.get("plugged-memory", 0)
-    used = ProcFS().memory_bytes(vm.process)
-    needed = min(memory, used) + _DEVICES_BYTES
-    free = shutil.disk_usage(vm.paths.directory).free
-    if free < needed:
-        raise QemuCliError(
-            f"no room to save '{vm.name}': up to {format_size(needed)} for "
-            f"its memory, and {format_size(free)} are free in "
-            f"{vm.paths.directory}",
-            hint="make room there, or shut it down instead",
-        )

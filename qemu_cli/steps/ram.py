@@ -100,7 +100,9 @@ class GoOn(Step, frozen=True, tag=True):
 
     def describe(self) -> str:
         lines = ['qmp {"execute": "cont"}'] if self.run else []
-        return "\n".join([*lines, f"rm {shlex.join(self.files)}"])
+        if self.files:
+            lines.append(f"rm {shlex.join(self.files)}")
+        return "\n".join(lines)
 
     async def do(self, hands: Hands) -> None:
         if not await hands.runs():

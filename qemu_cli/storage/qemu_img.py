@@ -48,15 +48,19 @@ def create_overlay_argv(
     backing_format: str,
     *,
     size_bytes: int | None = None,
+    unopened: bool = False,
 ) -> tuple[str, ...]:
     """Make an empty qcow2 overlay.
 
     :param backing: stored as it is given; a relative one is meant
         relative to the directory of ``path``
     :param size_bytes: None: as large as the backing file
+    :param unopened: do not look at the backing file, which somebody
+        writes to; needs a size
     """
     return (
         *(qemu_img, "create", "-q", "-f", "qcow2"),
+        *(("-u",) if unopened else ()),
         *("-b", file_name(backing), "-F", backing_format),
         file_name(path),
         *(() if size_bytes is None else (str(size_bytes),)),
