@@ -134,7 +134,7 @@ async def _running(
     async with host.sessions.open(vm.monitors) as session:
         found = await graph.read(session)
         devices = {image: _device(vm, image, found) for image in wanted}
-        await _check_idle(session, vm, found, devices.values())
+        await check_idle(session, vm, found, devices.values())
     if whole:
         for device in found.devices:
             if device not in devices.values():
@@ -152,10 +152,13 @@ async def _running(
     return Parts(tuple(parts), frozenset(), frozenset(found.nodes))
 
 
-async def _check_idle(
+async def check_idle(
     session: "Session", vm: VM, found: Graph, devices: Iterable[Device]
 ) -> None:
-    """Refuse while something else goes on with the disks."""
+    """Refuse while something else goes on with the disks.
+
+    :raise BusyError: a job or an export
+    """
     going = [
         f"{job['id']} ({job['type']})"
         for job in await session.execute("query-jobs")
