@@ -58,10 +58,11 @@ class Layers(NamedTuple):
     def chain(self, file: Path) -> tuple[Path, ...]:
         """A layer, what it stands on, and so on; those that are there."""
         found: dict[Path, None] = {}
-        below: Path | None = file
-        while below in self.files and below not in found:
-            found[below] = None
-            below = self.files[below].below
+        while layer := self.files.get(file):
+            found[file] = None
+            if layer.below is None or layer.below in found:
+                break
+            file = layer.below
         return tuple(found)
 
     @property

@@ -1,0 +1,387 @@
+"""From snapshots that are to go to the plans that do it.  Pure.
+
+First the tree forgets them, and what only they had is removed.  Then what
+nobody names any more is merged, a plan for each merge: a merge can be
+taken back, and tried again later, and nothing is lost by that.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import tomlkit
+
+from qemu_cli.instance import model
+from qemu_cli.instance.disks import edit
+from qemu_cli.instance.model import NVRAM_ID
+from qemu_cli.instance.snapshots import layers as layer_files
+from qemu_cli.instance.snapshots import store
+from qemu_cli.instance.snapshots.layers import LayerFile, Layers
+from qemu_cli.instance.snapshots.merging import Merge
+from qemu_cli.instance.snapshots.store import Snapshot, Tree
+from qemu_cli.paths import InstancePaths
+from qemu_cli.steps import AnyStep, Plan, Remove, Tool, WriteFile
+from qemu_cli.steps.block import DropNodes, Pivot
+from qemu_cli.steps.job import Job, OrderJob
+from qemu_cli.steps.untag import Tagged, Untag
+from qemu_cli.storage import qemu_img
+
+
+class Chain(NamedTuple):
+    """What a device of the running QEMU reads.
+
+    :param qdev: the device, as QEMU calls it
+    :param nodes: names and files of its layers, active layer first
+    """
+
+    qdev: str
+    nodes: tuple[tuple[str, Path], ...]
+
+    def place(self, file: Path) -> int | None:
+        """Where in the chain a file is."""
+        files = [each for _, each in self.nodes]
+        return files.index(file) if file in files else None
+
+
+class World(NamedTuple):
+    """All that counts.
+
+    :param text: of the definition
+    :param chains: of the running QEMU; none: it does not run
+    """
+
+    layers: Layers
+    tree: Tree
+    text: str
+    chains: tuple[Chain, ...] = ()
+
+    def chain_of(self, file: Path) -> Chain | None:
+        """The chain of the running QEMU that has a file."""
+        for chain in self.chains:
+            if chain.place(file) is not None:
+                return chain
+        return None
+
+
+def forget(
+    paths: InstancePaths,
+    world: World,
+    snapshots: Sequence[Snapshot],
+    *,
+    tool: str,
+) -> tuple[Plan, World]:
+    """Plan how snapshots go, but for what others need of them.
+
+    :param snapshots: of the tree, or made up for tags that it does not
+        have
+    :param tool: qemu-img
+    :return: with it, how the world is afterwards
+    """
+    keys = {each.key for each in snapshots}
+    tree = world.tree
+    for each in tree.snapshots:
+        if each.key in keys:
+            tree = tree.without(each.key)
+    after = _without(paths, world, tree, snapshots)
+    steps: list[AnyStep] = []
+    if tree != world.tree:
+        steps.append(store.write(paths, tree))
+    commit = len(steps)
+    for number, each in enumerate(snapshots, start=1):
+        if each.kind == "internal":
+            job_id = f"snapshot-delete-{number}"
+            steps += untag(paths, world, each, job_id, tool=tool)
+    steps += [
+        Remove(str(each.file)) for each in removed(world.layers, after.layers)
+    ]
+    for each in snapshots:
+        if each.key in {known.key for known in world.tree.snapshots}:
+            if each.kind == "external" and each.memory:
+                steps.append(Remove(str(paths.snapshot_ram(each.key))))
+            kept = paths.snapshot_definition(each.key)
+            steps.append(Remove(str(kept)))
+    names = " ".join(each.name for each in snapshots)
+    title = f"snapshot delete {paths.name} {names}"
+    return Plan(title, tuple(steps), commit), after
+
+
+def tagged(
+    paths: InstancePaths, layers: Layers, snapshot: Snapshot
+) -> list[Path]:
+    """The images that have an internal snapshot."""
+    files = {
+        Path(os.path.realpath(paths.directory / layer.file))
+        for layer in snapshot.layers
+    }
+    return [
+        file
+        for file, layer in layers.files.items()
+        if file in files and snapshot.key in layer.tags
+    ]
+
+
+def untag(
+    paths: InstancePaths,
+    world: World,
+    snapshot: Snapshot,
+    job_id: str,
+    *,
+    tool: str,
+) -> list[AnyStep]:
+    """The steps that take an internal snapshot out of its images."""
+    nodes: dict[Path, str] = {}
+    for chain in world.chains:
+        name, file = chain.nodes[0]
+        nodes[file] = name
+    files = tagged(paths, world.layers, snapshot)
+    return [
+        Untag(
+            tag=snapshot.key,
+            job_id=job_id,
+            nodes=tuple(nodes[file] for file in group if file in nodes),
+            images=tuple(
+                Tagged(
+                    file=str(file),
+                    look=qemu_img.info_argv(tool, file, "qcow2"),
+                    drop=qemu_img.snapshot_argv(
+                        tool, "-d", file, snapshot.key
+                    ),
+                )
+                for file in group
+            ),
+        )
+        for group in (
+            [file for file in files if file in nodes],
+            [file for file in files if file not in nodes],
+        )
+        if group
+    ]
+
+
+def removed(before: Layers, after: Layers) -> list[LayerFile]:
+    """The files that go when fewer layers are named."""
+    return [
+        layer
+        for file, layer in before.files.items()
+        if file not in after.files
+    ]
+
+
+def unneeded(layers: Layers) -> list[LayerFile]:
+    """The layers that no layer in use stands on."""
+    live = set(layers.live)
+    return [layer for f, layer in layers.files.items() if f not in live]
+
+
+def _without(
+    paths: InstancePaths,
+    world: World,
+    tree: Tree,
+    snapshots: Sequence[Snapshot],
+) -> World:
+    """How the world is when snapshots are gone, and nothing is merged."""
+    definition = model.parse(world.text, source=str(paths.definition))
+    files = dict(world.layers.files)
+    for each in snapshots:
+        if each.kind == "internal":
+            for file in tagged(paths, world.layers, each):
+                layer = files[file]
+                files[file] = msgspec.structs.replace(
+                    layer, tags=layer.tags - {each.key}
+                )
+    named = layer_files.named(paths, definition, tree)
+    layers = world.layers._replace(files=files).naming(named)
+    for layer in unneeded(layers):
+        if layers.is_inside(layer.file) and not layers.users[layer.file]:
+            del files[layer.file]
+    return world._replace(layers=layers, tree=tree)
+
+
+def merge(
+    paths: InstancePaths,
+    world: World,
+    wanted: Merge,
+    layers: Layers,
+    *,
+    tool: str,
+) -> tuple[Plan, World]:
+    """Plan one merge.
+
+    :param layers: as they are afterwards
+    """
+    chain = world.chain_of(wanted.top.file)
+    after = world._replace(
+        layers=layers,
+        chains=tuple(
+            _merged(each, wanted) if each == chain else each
+            for each in world.chains
+        ),
+    )
+    steps: list[AnyStep]
+    if wanted.kind == "pull":
+        steps = [
+            _stream(chain, wanted) if chain else _rebase(wanted, tool=tool)
+        ]
+        commit = 1
+    else:
+        after = _renamed(paths, after, wanted)
+        writes = _writes(paths, world, after)
+        steps = _commit(chain, wanted, writes, tool=tool)
+        commit = len(steps)
+    if chain:
+        names = _names(chain, wanted.run)
+        if wanted.kind == "commit":
+            names = _names(chain, (wanted.top, *wanted.run[:-1]))
+        steps.append(DropNodes(names))
+    steps += [Remove(str(each.file)) for each in wanted.gone]
+    title = f"merge {wanted.base.file.name} of {paths.name}"
+    return Plan(title, tuple(steps), commit), after
+
+
+def _stream(chain: Chain, wanted: Merge) -> Job:
+    """Copy what is below a layer of the running QEMU into it."""
+    arguments: dict[str, Any] = {"device": _names(chain, [wanted.top])[0]}
+    end = chain.place(wanted.base.file)
+    assert end is not None  # noqa: S101
+    if wanted.base.backing:
+        arguments["base-node"] = chain.nodes[end + 1][0]
+        arguments["backing-file"] = wanted.base.backing
+    return Job("block-stream", f"merge-{wanted.top.id}", arguments)
+
+
+def _rebase(wanted: Merge, *, tool: str) -> Tool:
+    """Copy what is below a layer that no QEMU has open into it."""
+    base = wanted.base
+    if base.backing is None:
+        return Tool(qemu_img.flatten_argv(tool, wanted.top.file))
+    return Tool(
+        qemu_img.rebase_argv(
+            tool, wanted.top.file, base.backing, base.backing_format or ""
+        )
+    )
+
+
+def _commit(
+    chain: Chain | None,
+    wanted: Merge,
+    writes: Sequence[AnyStep],
+    *,
+    tool: str,
+) -> list[AnyStep]:
+    """Write a layer down, and let all that named it name its new place.
+
+    What stands on it goes over first: it reads the same from either.
+    """
+    top, base = wanted.top, wanted.base
+    id = f"merge-{top.id}"
+    moved = list(wanted.above)
+    steps: list[AnyStep]
+    if chain is None:
+        argv = qemu_img.commit_argv(tool, top.file, top.format, base=base.file)
+        steps = [Tool(argv)]
+    else:
+        top_node, base_node = _names(chain, [top, base])
+        arguments = {"device": chain.nodes[0][0], "base-node": base_node}
+        place = chain.place(top.file)
+        if not place:
+            return [
+                Job(
+                    "block-commit",
+                    id,
+                    {**arguments, "auto-finalize": False},
+                    until="ready",
+                ),
+                OrderJob("job-complete", id, until="pending"),
+                *writes,
+                Pivot(id, chain.qdev, base_node),
+            ]
+        arguments |= {
+            "top-node": top_node,
+            "backing-file": f"./{base.file.name}",
+        }
+        steps = [Job("block-commit", id, arguments)]
+        above = chain.nodes[place - 1][1]
+        moved = [each for each in moved if each.file != above]
+    steps += [_moved(each, top, base, tool=tool) for each in moved]
+    return [*steps, *writes]
+
+
+def _moved(
+    layer: LayerFile, top: LayerFile, base: LayerFile, *, tool: str
+) -> Tool:
+    """Let a layer that stands on one stand on another that reads alike."""
+    new, old = (
+        qemu_img.rebase_argv(
+            *(tool, layer.file, f"./{each.file.name}", each.format),
+            unsafe=True,
+        )
+        for each in (base, top)
+    )
+    return Tool(new, back=old)
+
+
+def _names(chain: Chain, layers: Sequence[LayerFile]) -> tuple[str, ...]:
+    files = {file: name for name, file in chain.nodes}
+    return tuple(files[layer.file] for layer in layers)
+
+
+def _merged(chain: Chain, wanted: Merge) -> Chain:
+    """A chain after a merge."""
+    gone = {each.file for each in wanted.run}
+    if wanted.kind == "commit":
+        gone = gone - {wanted.base.file} | {wanted.top.file}
+    nodes = tuple(each for each in chain.nodes if each[1] not in gone)
+    return chain._replace(nodes=nodes)
+
+
+def _renamed(paths: InstancePaths, world: World, wanted: Merge) -> World:
+    """The tree and the definition, with a committed layer's new place."""
+    base = wanted.base
+    fields = {"file": base.file.name, "format": base.format}
+
+    def is_it(file: str) -> bool:
+        place = Path(os.path.realpath(paths.directory / file))
+        return place == wanted.top.file
+
+    snapshots = tuple(
+        msgspec.structs.replace(
+            snapshot,
+            layers=tuple(
+                msgspec.structs.replace(layer, **fields)
+                if is_it(layer.file)
+                else layer
+                for layer in snapshot.layers
+            ),
+        )
+        for snapshot in world.tree.snapshots
+    )
+    definition = model.parse(world.text, source=str(paths.definition))
+    document: Any = tomlkit.parse(world.text)
+    for image in definition.images:
+        if is_it(image.file):
+            _put(document, image.id, fields)
+    return world._replace(
+        tree=msgspec.structs.replace(world.tree, snapshots=snapshots),
+        text=tomlkit.dumps(document),
+    )
+
+
+def _put(document: Any, id: str, fields: Mapping[str, str]) -> None:
+    if id == NVRAM_ID:
+        document["firmware"]["vars"] = fields["file"]
+    else:
+        edit.update(document, "disks", id, fields)
+
+
+def _writes(
+    paths: InstancePaths, before: World, after: World
+) -> list[AnyStep]:
+    steps: list[AnyStep] = []
+    if after.text != before.text:
+        definition = str(paths.definition)
+        steps.append(WriteFile(definition, after.text, before.text))
+    if after.tree != before.tree:
+        steps.append(store.write(paths, after.tree))
+    return steps
