@@ -32,6 +32,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "snapshot list",
         "snapshot show",
         "snapshot rename",
+        "snapshot revert",
         "snapshot delete",
     ),
     "Disks": (

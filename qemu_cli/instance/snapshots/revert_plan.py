@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import tomlkit
 
-from qemu_cli.instance.model import NVRAM_ID
+from qemu_cli.instance.model import NVRAM, NVRAM_ID
 from qemu_cli.instance.snapshots import store
 from qemu_cli.instance.snapshots.create_plan import tag_image
 from qemu_cli.instance.snapshots.layers import LayerFile, Layers
@@ -148,18 +148,25 @@ def doomed(
     return tuple(found)
 
 
-def define(text: str, files: Mapping[str, str]) -> str:
-    """Put other images, all of them qcow2, into a definition's text."""
+def define(text: str, images: Mapping[str, tuple[str, str]]) -> str:
+    """Put other images into a definition's text.
+
+    :param images: file and format of each, by the disk's id
+    """
     document = tomlkit.parse(text)
     disks: Any = document.get("disks", [])
     for disk in disks:
-        if disk["id"] in files and disk["file"] != files[disk["id"]]:
-            disk["file"] = files[disk["id"]]
-            disk["format"] = "qcow2"
-    if NVRAM_ID in files and "firmware" in document:
+        if disk["id"] in images:
+            for key, value in zip(
+                ("file", "format"), images[disk["id"]], strict=True
+            ):
+                if disk[key] != value:
+                    disk[key] = value
+    if NVRAM_ID in images and "firmware" in document:
         firmware: Any = document["firmware"]
-        if firmware.get("vars", "nvram.qcow2") != files[NVRAM_ID]:
-            firmware["vars"] = files[NVRAM_ID]
+        file, _ = images[NVRAM_ID]
+        if firmware.get("vars", NVRAM) != file:
+            firmware["vars"] = file
     return tomlkit.dumps(document)
 
 
