@@ -99,6 +99,21 @@ class Paths:
             runtime = self.runtime / short
         return InstancePaths(self.instances / name, runtime)
 
+    @property
+    def foreign(self) -> Path:
+        """Where we lock the monitors of VMs that others started."""
+        return self.runtime / ".foreign"
+
+    def stranger(self, pid: int, start_time: int) -> "InstancePaths":
+        """Return the files for a VM that somebody else started.
+
+        It has no definition, so all but the lock are never there.
+
+        :param start_time: of its process, in clock ticks
+        """
+        own = self.foreign / f"{pid}-{start_time}"
+        return InstancePaths(own / "none", own)
+
 
 class InstancePaths:
     """The files of one instance.

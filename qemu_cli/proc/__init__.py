@@ -62,8 +62,9 @@ class ProcFS:
     """
 
     def __init__(self, root: Path = Path("/proc")) -> None:
-        self._root = str(root)
+        self.root = str(root)
         self._sockets: dict[str, dict[str, list[UnixSocket]]] = {}
+        self._inodes: dict[int, dict[int, UnixSocket]] = {}
 
     def process(self, pid: int) -> Process | None:
         """Look at one process.
@@ -94,7 +95,7 @@ class ProcFS:
             # Kernel threads have no argv.
             if argv0 and (
                 pattern.fullmatch(os.path.basename(os.fsdecode(argv0)))
-                or pattern.fullmatch(self._executable_name(pid))
+                or pattern.fullmatch(self.executable_name(pid))
             ):
                 process = self.process(pid)
                 if process:
@@ -103,12 +104,12 @@ class ProcFS:
 
     def boot_time_s(self) -> float:
         """When the host started, in seconds since the epoch."""
-        stat = Path(self._root, "stat").read_text()
+        stat = Path(self.root, "stat").read_text()
         return float(stat.split("btime ", 1)[1].split(None, 1)[0])
 
     def boot_id(self) -> str:
         """What is different after each start of the host."""
-        path = Path(self._root, "sys/kernel/random/boot_id")
+        path = Path(self.root, "sys/kernel/random/boot_id")
         return path.read_text().strip()
 
     def uptime_s(self, process: Process) -> float:
@@ -117,7 +118,7 @@ class ProcFS:
 
     @functools.cached_property
     def _host_s(self) -> float:
-        return float(Path(self._root, "uptime").read_text().split()[0])
+        return float(Path(self.root, "uptime").read_text().split()[0])
 
     def cpu_s(self, process: Process) -> float:
         """CPU time of all its threads, user and system.
@@ -156,6 +157,19 @@ class ProcFS:
         table = self._socket_table(pid)
         return [one for sockets in table.values() for one in sockets]
 
+    def unix_at(self, pid: int, path: str) -> list[UnixSocket]:
+        """The sockets of that name in a process's network namespace."""
+        return self._socket_table(pid).get(path, [])
+
+    def unix_socket(self, pid: int, inode: int) -> UnixSocket | None:
+        """The named socket of that inode in its network namespace."""
+        table = self._socket_table(pid)
+        if id(table) not in self._inodes:
+            self._inodes[id(table)] = {
+                one.inode: one for few in table.values() for one in few
+            }
+        return self._inodes[id(table)].get(inode)
+
     def listening(self) -> set[str]:
         """The paths in our network namespace that somebody listens on."""
         return {
@@ -184,12 +198,29 @@ class ProcFS:
         from qemu_cli.proc.sock_diag import peer_inode
 
         self._sockets.clear()
+        self._inodes.clear()
         for one in self._socket_table(os.getpid()).get(path, ()):
             if one.state == CONNECTED and not one.listening:
                 peer = peer_inode(one.inode)
-                if peer and (owner := self._owner(peer)):
+                if peer and (owner := self.owners({peer}).get(peer)):
                     return owner
         return None
+
+    def owners(self, inodes: Collection[int]) -> dict[int, Process]:
+        """Find which processes have some sockets open, in one pass."""
+        wanted = {f"socket:[{inode}]": inode for inode in inodes}
+        found: dict[int, Process] = {}
+        for pid in self._pids() if wanted else ():
+            for fd in self._fds(pid):
+                try:
+                    target = os.readlink(f"{self.root}/{pid}/fd/{fd}")
+                except OSError:
+                    continue  # closed by now
+                if target in wanted and (process := self.process(pid)):
+                    found[wanted[target]] = process
+            if len(found) == len(wanted):
+                break
+        return found
 
     def opened(self, files: Collection[tuple[int, int]]) -> Iterator[OpenFile]:
         """Find who has some files open, as far as we may see it.
@@ -199,7 +230,7 @@ class ProcFS:
         for pid in self._pids():
             for fd in self._fds(pid):
                 try:
-                    file = file_id(os.stat(f"{self._root}/{pid}/fd/{fd}"))
+                    file = file_id(os.stat(f"{self.root}/{pid}/fd/{fd}"))
                     writable = file in files and self._is_writable(pid, fd)
                 except OSError:
                     continue  # closed by now
@@ -225,11 +256,11 @@ class ProcFS:
 
     def _pids(self) -> list[int]:
         return [
-            int(name) for name in os.listdir(self._root) if name.isdecimal()
+            int(name) for name in os.listdir(self.root) if name.isdecimal()
         ]
 
     def _read(self, pid: int, name: str) -> bytes:
-        fd = os.open(f"{self._root}/{pid}/{name}", os.O_RDONLY)
+        fd = os.open(f"{self.root}/{pid}/{name}", os.O_RDONLY)
         try:
             parts = []
             while part := os.read(fd, 1 << 16):
@@ -240,7 +271,7 @@ class ProcFS:
 
     def _fds(self, pid: int) -> list[str]:
         try:
-            return os.listdir(f"{self._root}/{pid}/fd")
+            return os.listdir(f"{self.root}/{pid}/fd")
         except OSError:
             return []  # it has ended, or is another user's
 
@@ -264,16 +295,17 @@ class ProcFS:
             raise NotFoundError(f"process {process.pid} has ended")
         return stat
 
-    def _executable_name(self, pid: int) -> str:
+    def executable_name(self, pid: int) -> str:
+        """The base name of its program; ``""``: we may not know."""
         try:
-            exe = os.readlink(f"{self._root}/{pid}/exe")
+            exe = os.readlink(f"{self.root}/{pid}/exe")
         except OSError:
             return ""
         return os.path.basename(exe.removesuffix(" (deleted)"))
 
     def _socket_table(self, pid: int) -> dict[str, list[UnixSocket]]:
         try:
-            namespace = os.readlink(f"{self._root}/{pid}/ns/net")
+            namespace = os.readlink(f"{self.root}/{pid}/ns/net")
         except OSError:
             namespace = str(pid)  # another user's: we may not see which
         if namespace not in self._sockets:
@@ -283,18 +315,6 @@ class ProcFS:
                 text = b""
             self._sockets[namespace] = parse_unix(os.fsdecode(text))
         return self._sockets[namespace]
-
-    def _owner(self, inode: int) -> Process | None:
-        wanted = f"socket:[{inode}]"
-        for pid in self._pids():
-            for fd in self._fds(pid):
-                try:
-                    target = os.readlink(f"{self._root}/{pid}/fd/{fd}")
-                except OSError:
-                    continue  # closed by now
-                if target == wanted:
-                    return self.process(pid)
-        return None
 
 
 def file_id(status: os.stat_result) -> tuple[int, int]:

@@ -6,8 +6,10 @@ import struct
 _NETLINK_SOCK_DIAG = 4
 _BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
 _REQUEST = 1  # NLM_F_REQUEST
-_SHOW_PEER = 4  # UDIAG_SHOW_PEER
-_PEER_ATTRIBUTE = 2  # UNIX_DIAG_PEER
+
+# linux/unix_diag.h: what to show, and the attribute that has it.
+_SHOW_VFS, _VFS = 2, 1
+_SHOW_PEER, _PEER = 4, 2
 
 
 def peer_inode(inode: int) -> int | None:
@@ -16,10 +18,24 @@ def peer_inode(inode: int) -> int | None:
     :param inode: of one end, from /proc/PID/net/unix
     :return: the inode of the other end; None when it is closed
     """
+    return _ask(inode, _SHOW_PEER, _PEER)
+
+
+def file_inode(inode: int) -> int | None:
+    """Ask the kernel for the file that a unix socket is bound to.
+
+    :param inode: of the socket, in our network namespace
+    :return: the inode of the file; None when it has none
+    """
+    return _ask(inode, _SHOW_VFS, _VFS)
+
+
+def _ask(inode: int, show: int, wanted: int) -> int | None:
+    """Ask about one socket; returns the first 32 bits of an attribute."""
     # struct nlmsghdr, then struct unix_diag_req (linux/unix_diag.h)
     request = struct.pack(
         "=BBHIIIII", socket.AF_UNIX, 0, 0, 0xFFFFFFFF, inode,
-        _SHOW_PEER, 0xFFFFFFFF, 0xFFFFFFFF,
+        show, 0xFFFFFFFF, 0xFFFFFFFF,
     )  # fmt: skip
     header = struct.pack(
         "=IHHII", 16 + len(request), _BY_FAMILY, _REQUEST, 1, 0
@@ -34,8 +50,8 @@ def peer_inode(inode: int) -> int | None:
     at = 16 + 16  # behind nlmsghdr and struct unix_diag_msg
     while at + 4 <= len(reply):
         length, attribute = struct.unpack_from("=HH", reply, at)
-        if attribute == _PEER_ATTRIBUTE:
-            peer: int = struct.unpack_from("=I", reply, at + 4)[0]
-            return peer
+        if attribute == wanted:
+            value: int = struct.unpack_from("=I", reply, at + 4)[0]
+            return value
         at += (length + 3) & ~3
     return None
