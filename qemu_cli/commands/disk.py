@@ -10,8 +10,9 @@ from qemu_cli.command import Lister, ShowOne
 from qemu_cli.command.display import Table
 from qemu_cli.command.planned import Planned, PlannedDisk
 from qemu_cli.command.wish import parse_disk
+from qemu_cli.errors import UsageError
 from qemu_cli.ui import printable
-from qemu_cli.units import parse_duration
+from qemu_cli.units import parse_duration, parse_size
 
 if TYPE_CHECKING:
     from qemu_cli.instance.disks.chains import Chain, Layer
@@ -236,6 +237,60 @@ class DiskResize(PlannedDisk):
             confirm=self.confirm(args),
             dry_run=args.dry_run,
         )
+
+
+class DiskThrottle(PlannedDisk):
+    """Limit what a disk reads and writes in a second.
+
+    At once if the VM runs, and after each start.  Limits that are not
+    named are lifted.
+    """
+
+    examples = (
+        "qemu disk throttle web disk0 --iops 500 --bps 50M",
+        "qemu disk throttle web disk0 --bps-write 10M",
+        "qemu disk throttle web disk0 --off",
+    )
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        for name, kind, metavar, what in (
+            ("bps", parse_size, "SIZE", "bytes"),
+            ("iops", _count, "N", "requests"),
+        ):
+            for which in ("", "-read", "-write"):
+                word = which[1:] or "read and write"
+                parser.add_argument(
+                    f"--{name}{which}",
+                    type=kind,
+                    default=0,
+                    metavar=metavar,
+                    help=f"{what} to {word} in a second",
+                )
+        parser.add_argument(
+            "--off", action="store_true", help="lift all limits"
+        )
+        return parser
+
+    async def act(
+        self, host: "Host", vm: "VM", args: argparse.Namespace
+    ) -> "Done":
+        from qemu_cli.instance.disks.throttle import throttle
+        from qemu_cli.instance.model import Throttle
+
+        names = Throttle.__struct_fields__
+        wanted = Throttle(**{name: getattr(args, name) for name in names})
+        if args.off == any(wanted.limits.values()):
+            raise UsageError("say either a limit, such as --bps 50M, or --off")
+        return await throttle(
+            host, vm, args.disk, wanted, dry_run=args.dry_run
+        )
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 10**12:
+        raise UsageError(f"'{text}' is not a number of requests")
+    return int(text)
 
 
 def _add_next_start(parser: argparse.ArgumentParser) -> None:

@@ -325,14 +325,16 @@ def _cdrom(
     front = f"{profile.cdrom(cdrom)},id={cdrom.id},bootindex={order}"
     if cdrom.file is None:
         return ["-device", front]
-    node = blockdev(
-        cdrom.id,
-        paths.directory / cdrom.file,
-        "raw",
-        cache="writeback",
-        read_only=True,
-    )
+    node = cdrom_node(paths.directory / cdrom.file, cdrom.id)
     return ["-blockdev", _json(node), "-device", f"{front},drive={cdrom.id}"]
+
+
+def cdrom_node(file: Path, name: str) -> dict[str, Any]:
+    """Return the block node of a CD.
+
+    :param name: what to call it; at the start, as the drive
+    """
+    return blockdev(name, file, "raw", cache="writeback", read_only=True)
 
 
 def _nic(nic: Nic, profile: Profile) -> list[str]:

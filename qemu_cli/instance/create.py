@@ -174,10 +174,15 @@ def _check_files(wish: Wish) -> None:
     if wish.kernel is None and (wish.initrd or wish.append):
         raise UsageError("--initrd and --append go with --kernel")
     for path in filter(None, (wish.kernel, wish.initrd, *wish.cdroms)):
-        _check_readable(path)
+        check_readable(path)
 
 
-def _check_readable(path: Path) -> None:
+def check_readable(path: Path) -> None:
+    """Refuse a file that QEMU could not read.
+
+    :raise NotFoundError: it is not there
+    :raise UsageError: it can't be read
+    """
     try:
         if not path.is_fifo():  # that would wait for its writer
             path.open("rb").close()

@@ -49,6 +49,9 @@ Uuid = Annotated[
 ]
 Count = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 
+#: QEMU's own maximum (THROTTLE_VALUE_MAX).
+Limit = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
+
 #: What the user network stack can listen on: numeric, and version 4.
 HostAddress = Annotated[str, msgspec.Meta(pattern=r"^\d{1,3}(\.\d{1,3}){3}$")]
 Bridge = Annotated[str, msgspec.Meta(pattern=r"^[^\s,/:]{1,15}$")]
@@ -110,6 +113,43 @@ class Kernel(Part, frozen=True, kw_only=True):
     append: str | None = None
 
 
+class Throttle(Part, frozen=True, kw_only=True):
+    """What a disk may read and write in a second; 0: no limit.
+
+    ``bps`` are bytes, ``iops`` are requests; a total goes with no limit
+    for reading or writing alone (QAPI BlockIOThrottle).
+    """
+
+    bps: Limit = 0
+    bps_read: Limit = 0
+    bps_write: Limit = 0
+    iops: Limit = 0
+    iops_read: Limit = 0
+    iops_write: Limit = 0
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """The same as QEMU names them."""
+        return {
+            "bps": self.bps,
+            "bps_rd": self.bps_read,
+            "bps_wr": self.bps_write,
+            "iops": self.iops,
+            "iops_rd": self.iops_read,
+            "iops_wr": self.iops_write,
+        }
+
+    @property
+    def mixed(self) -> list[str]:
+        """Kinds of limits that contradict each other (QEMU refuses them)."""
+        limits = self.limits
+        return [
+            kind
+            for kind in ("bps", "iops")
+            if limits[kind] and (limits[f"{kind}_rd"] or limits[f"{kind}_wr"])
+        ]
+
+
 class Disk(Part, frozen=True, kw_only=True):
     """A disk.  ``file`` is relative to the instance's directory."""
 
@@ -120,6 +160,7 @@ class Disk(Part, frozen=True, kw_only=True):
     slot: str
     cache: Cache = "writeback"
     read_only: bool = False
+    throttle: Throttle | None = None
 
 
 class Cdrom(Part, frozen=True, kw_only=True):
@@ -341,6 +382,12 @@ def inconsistencies(definition: Definition) -> list[str]:
     if definition.firmware.kind == "uefi" and not definition.firmware.code:
         problems.append("firmware.code is missing: UEFI needs its code file")
     problems += [
+        f"the disk {disk.id} is limited as a whole, and for reading or "
+        f"writing alone, too: {kind}"
+        for disk in definition.disks
+        for kind in (disk.throttle.mixed if disk.throttle else ())
+    ]
+    problems += [
         f"the NIC {nic.id} has backend bridge but names no bridge"
         for nic in definition.nics
         if nic.backend == "bridge" and not nic.bridge
@@ -395,6 +442,7 @@ def _part(place: str) -> type[Part] | None:
         "firmware": Firmware,
         "boot": Kernel,
         "disks": Disk,
+        "disks.throttle": Throttle,
         "cdroms": Cdrom,
         "nics": Nic,
         "nics.forwards": Forward,

@@ -21,6 +21,7 @@ from qemu_cli.instance.resolve import resolve
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import SOCKET_PATH_MAX, InstancePaths
 from qemu_cli.steps import AnyStep, MakeDirectory, Plan, Spawn, WriteFile
+from qemu_cli.steps.block import Throttle
 from qemu_cli.steps.ram import GoOn, LoadRam
 from qemu_cli.storage import tools
 
@@ -168,7 +169,12 @@ def launch(
             )
         )
     helpers = _helpers(host, paths, definition)
-    return steps, Spawn(words, str(paths.events), helpers)
+    throttles = tuple(
+        Throttle(disk.id, disk.throttle.limits, {})
+        for disk in definition.disks
+        if disk.throttle
+    )
+    return steps, Spawn(words, str(paths.events), helpers, throttles)
 
 
 def _saved() -> ModuleType:

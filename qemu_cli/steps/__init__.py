@@ -33,6 +33,7 @@ from qemu_cli.steps.block import (
     Flush,
     Pivot,
     Plug,
+    Throttle,
     Unplug,
 )
 from qemu_cli.steps.daemon import Daemon, EndDaemon, Withdraw
@@ -206,12 +207,13 @@ class Spawn(Step, frozen=True, tag=True):
 
     ``recorder`` is the base name of the event recorder's pair of files,
     ``helpers`` are programs that must run first and put themselves in the
-    background.
+    background; ``throttles`` have no words on QEMU's command line.
     """
 
     argv: tuple[str, ...]
     recorder: str
     helpers: tuple[tuple[str, ...], ...] = ()
+    throttles: tuple[Throttle, ...] = ()
 
     def describe(self) -> str:
         source = shlex.quote(f"{self.recorder}.in")
@@ -223,11 +225,14 @@ class Spawn(Step, frozen=True, tag=True):
                 f"(echo '{command}' > {source} &)",
                 *map(shlex.join, self.helpers),
                 shlex.join(self.argv),
+                *(throttle.describe() for throttle in self.throttles),
             ]
         )
 
     async def do(self, hands: Hands) -> None:
         await hands.spawn(self)
+        for throttle in self.throttles:
+            await throttle.do(hands)
 
     async def undo(self, hands: Hands) -> None:
         await hands.unspawn(self)
@@ -257,6 +262,7 @@ AnyStep = (
     | Unplug
     | ChangeMedium
     | Pivot
+    | Throttle
     | TagImage
     | SaveSnapshot
     | PutOverlays

@@ -19,11 +19,18 @@ from qemu_cli.errors import (
 from qemu_cli.steps.base import Hands, Step
 from qemu_cli.steps.job import OrderJob
 
+#: All that there are, and all that have to be given (QAPI
+#: BlockIOThrottle); 0 is none.
+_LIMITS = ("bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr")
+
 #: How often QEMU is asked whether something has happened.
 _LOOK_S = 0.1
 
 #: A device that is gone may hold its node for a moment longer.
 _IN_USE_S = 10.0
+
+#: How long a guest may take to open a tray.
+_TRAY_S = 3.0
 
 #: How long taking back a device may take; one that the guest has not seen
 #: yet may stay until its next reset.
@@ -196,11 +203,22 @@ class ChangeMedium(Step, frozen=True, tag=True):
             except RefusedError as error:
                 if "is locked" not in str(error):
                     raise
-                raise StateError(
-                    f"the guest has locked the drive {self.qdev}",
-                    hint="unmount it in the guest, or take it out all the "
-                    "same: --force",
-                ) from error
+                await self._unlocked(hands)
+
+    async def _unlocked(self, hands: Hands) -> None:
+        """Wait for the guest, which has been asked to open the tray.
+
+        :raise StateError: it does not
+        """
+        for _ in range(round(_TRAY_S / _LOOK_S)):
+            if (await _block(hands, self.qdev)).get("tray_open"):
+                return
+            await asyncio.sleep(_LOOK_S)
+        raise StateError(
+            f"the guest has locked the drive {self.qdev}",
+            hint="unmount it in the guest, or take it out all the same: "
+            "--force",
+        )
 
     def _commands(
         self, node: str | None, force: bool
@@ -214,6 +232,40 @@ class ChangeMedium(Step, frozen=True, tag=True):
             insert = {**drive, "node-name": node}
             commands.append(("blockdev-insert-medium", insert))
         return [*commands, ("blockdev-close-tray", drive)]
+
+
+class Throttle(Step, frozen=True, tag=True):
+    """Limit what a device reads and writes (``block_set_io_throttle``).
+
+    :param id: the device's
+    :param limits: by their names in QAPI (BlockIOThrottle); those that are
+        not named are lifted
+    :param previous: the limits before
+    """
+
+    id: str
+    limits: dict[str, int]
+    previous: dict[str, int]
+
+    def describe(self) -> str:
+        return _message("block_set_io_throttle", self._arguments(self.id))
+
+    async def do(self, hands: Hands) -> None:
+        for block in await hands.execute("query-block", {}):
+            # That of a virtio disk is a part of the device of that id.
+            qdev = str(block.get("qdev"))
+            name = qdev.removesuffix("/virtio-backend").split("/")[-1]
+            if name == self.id:
+                await hands.execute(
+                    "block_set_io_throttle", self._arguments(qdev)
+                )
+
+    async def undo(self, hands: Hands) -> None:
+        if await hands.runs():
+            await Throttle(self.id, self.previous, {}).do(hands)
+
+    def _arguments(self, qdev: str) -> dict[str, Any]:
+        return {"id": qdev, **dict.fromkeys(_LIMITS, 0), **self.limits}
 
 
 class Pivot(Step, frozen=True, tag=True):

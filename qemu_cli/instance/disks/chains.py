@@ -98,11 +98,13 @@ async def chain(host: Host, vm: VM, id: str) -> Chain:
     raise unknown(vm.name, id, [each.id for each in found])
 
 
-def unknown(name: str, id: str, known: list[str]) -> NotFoundError:
+def unknown(
+    name: str, id: str, known: list[str], what: str = "disk"
+) -> NotFoundError:
     """Return the error for a disk that a VM does not have."""
     has = f"it has {', '.join(known)}" if known else "it has none"
     return NotFoundError(
-        f"'{name}' has no disk '{id}'", hint=did_you_mean(id, known) or has
+        f"'{name}' has no {what} '{id}'", hint=did_you_mean(id, known) or has
     )
 
 

@@ -26,6 +26,9 @@ from qemu_cli.storage.graph import Device, Graph, Node
 if TYPE_CHECKING:
     from qemu_cli.qmp.session import Session
 
+#: Node-names have at most 31 characters, and this leaves room for a number.
+_NAME_MAX = 24
+
 
 def find(vm: VM, definition: Definition, id: str) -> Disk:
     """Return a disk of a definition.
@@ -80,24 +83,35 @@ class Live(NamedTuple):
         return tuple(node.name for node in self.graph.chain(self.device))
 
 
-async def live(host: Host, vm: VM, disk: Disk) -> Live | None:
-    """Look at a disk in the running QEMU, where nothing else is at it.
+async def look(host: Host, vm: VM, id: str) -> Live | None:
+    """Look at a disk or a CD drive in the running QEMU.
 
-    :return: None: the VM does not run, or has not got the disk yet
-    :raise BusyError: a job, an export, or a filter that belongs to one
-    :raise StateError: QEMU uses another image than the definition says
+    :return: None: the VM does not run, or has not got it yet
     """
     if not vm.alive:
         return None
     async with host.sessions.open(vm.monitors) as session:
         found = await graph.read(session)
-        try:
-            seen = Live(found, found.device(disk.id))
-        except NotFoundError:
-            return None
+    try:
+        return Live(found, found.device(id))
+    except NotFoundError:
+        return None
+
+
+async def live(host: Host, vm: VM, disk: Disk) -> Live | None:
+    """Look at a disk in the running QEMU, where nothing else is at it.
+
+    :return: see :func:`look`
+    :raise BusyError: a job, an export, or a filter that belongs to one
+    :raise StateError: QEMU uses another image than the definition says
+    """
+    seen = await look(host, vm, disk.id)
+    if seen is None:
+        return None
+    async with host.sessions.open(vm.monitors) as session:
         await _check_idle(session, seen)
     file = vm.paths.directory / disk.file
-    if seen.active not in found.of_file(file):
+    if seen.active not in seen.graph.of_file(file):
         raise StateError(
             f"QEMU writes {disk.id} to {seen.active.file}, and the definition"
             f" says {file}: somebody has changed it by hand",
@@ -243,3 +257,11 @@ def check_no_snapshots(disk: Disk, layer: Layer, why: str, hint: str) -> None:
 def is_own(paths: InstancePaths, file: Path) -> bool:
     """Whether a file is in the instance's directory, and so ours."""
     return file.resolve().is_relative_to(paths.directory.resolve())
+
+
+def free_node(id: str, graph: Graph) -> str:
+    """Return a name for another node of a device, that no node has."""
+    number = 1
+    while (name := f"{id[:_NAME_MAX]}.{number}") in graph.nodes:
+        number += 1
+    return name

@@ -7,16 +7,13 @@ from typing import Any
 
 from qemu_cli.instance import argv
 from qemu_cli.instance.disks.chains import Layer
-from qemu_cli.instance.disks.guard import Live
+from qemu_cli.instance.disks.guard import Live, free_node
 from qemu_cli.instance.model import Disk
 from qemu_cli.paths import InstancePaths
 from qemu_cli.steps import AnyStep, Move, Plan, Remove, Tool, WriteFile
 from qemu_cli.steps.block import AddNode, DropNodes, Pivot
 from qemu_cli.steps.job import Job, OrderJob
 from qemu_cli.storage import qemu_img
-
-#: Node-names have at most 31 characters, and this leaves room for a number.
-_NAME_MAX = 24
 
 
 @dataclass(frozen=True)
@@ -140,7 +137,7 @@ def _live(
         create = qemu_img.create_argv(
             facts.tool, target, size_bytes, new.format
         )
-    node = free_node(new.id, seen)
+    node = free_node(new.id, seen.graph)
     job = f"move-{new.id}"
     mirror: dict[str, Any] = {
         "device": seen.active.name,
@@ -157,11 +154,3 @@ def _live(
         facts.define,
         Pivot(job, seen.device.qdev, node),
     ]
-
-
-def free_node(id: str, seen: Live) -> str:
-    """Return a name for a node that no node has."""
-    number = 1
-    while (name := f"{id[:_NAME_MAX]}.{number}") in seen.graph.nodes:
-        number += 1
-    return name
