@@ -14,6 +14,7 @@ from typing import Any
 from qemu_cli.errors import ConnectionLostError, QemuCliError
 from qemu_cli.steps.base import Hands, Step
 from qemu_cli.steps.job import Job
+from qemu_cli.steps.nodes import file_of
 from qemu_cli.steps.tool import run_tool
 
 #: What qemu-img check exits with: whatever it finds is no reason to stop.
@@ -120,7 +121,7 @@ class SaveSnapshot(Step, frozen=True, tag=True):
             snapshots = node["image"].get("snapshots", ())
             if any(each["name"] == self.tag for each in snapshots):
                 for image in self.images:
-                    if _same(node["file"], image.file):
+                    if _same(file_of(node), image.file):
                         found[image.file] = str(node["node-name"])
         return found
 
@@ -176,7 +177,7 @@ class PutOverlays(Step, frozen=True, tag=True):
             return True
         nodes = await hands.execute("query-named-block-nodes", {"flat": True})
         standing = [
-            node["file"]
+            file_of(node)
             for node in nodes
             if node.get("backing_file_depth", 0) > 0
         ]

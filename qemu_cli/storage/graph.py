@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qemu_cli.errors import NotFoundError
+from qemu_cli.steps.nodes import file_of
 
 if TYPE_CHECKING:
     from qemu_cli.qmp.session import Session
@@ -40,7 +41,7 @@ class Node(NamedTuple):
     """One block node.
 
     :param driver: ``qcow2``, ``raw``, ``file``, ``copy-before-write`` …
-    :param file: the name of the file behind it, as QEMU spells it
+    :param file: the name of the file behind it
     :param virtual_size_bytes: what the guest sees
     :param children: names of nodes by what they are to this one
     :param snapshots: names of the internal snapshots inside of it
@@ -197,7 +198,7 @@ def _node(raw: Mapping[str, Any], children: Mapping[str, str]) -> Node:
     return Node(
         name=raw["node-name"],
         driver=raw["drv"],
-        file=raw["file"],
+        file=file_of(raw),
         virtual_size_bytes=image["virtual-size"],
         actual_size_bytes=image.get("actual-size", 0),
         read_only=raw["ro"],

@@ -1,0 +1,25 @@
+"""Which file a block node is."""
+
+import json
+
+import pytest
+
+from qemu_cli.steps.nodes import file_of
+
+DEEP = {
+    "driver": "qcow2",
+    "backing": {"driver": "raw", "file": {"filename": "/d/base.raw"}},
+    "file": {"driver": "file", "filename": "/d/disk0.1.qcow2"},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("/d/disk0.qcow2", "/d/disk0.qcow2"),
+        (f"json:{json.dumps(DEEP)}", "/d/disk0.1.qcow2"),
+        ('json:{"driver": "null-co"}', 'json:{"driver": "null-co"}'),
+    ],
+)
+def test_the_file_behind_a_node(name: str, file: str) -> None:
+    assert file_of({"file": name}) == file
