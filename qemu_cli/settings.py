@@ -216,6 +216,13 @@ QEMU_BINARY = Setting(
     parse=str,
     instance=False,
 )
+SNAPSHOT_MAX_FREEZE = Setting(
+    "snapshot.max-freeze",
+    "10s",
+    "how long a snapshot may hold up a guest without being asked about",
+    kind="duration",
+    parse=parse_duration,
+)
 LOG_SERIAL_MAX = Setting(
     "log.serial-max",
     "64M",

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qemu_cli import settings
 from qemu_cli.columns import Duration, Named, Names, Size
 from qemu_cli.command import Command, Lister, ShowOne
 from qemu_cli.command.display import Table
@@ -12,9 +13,11 @@ from qemu_cli.errors import UsageError
 from qemu_cli.units import format_duration, format_size
 
 if TYPE_CHECKING:
+    from qemu_cli.instance.host import Host
     from qemu_cli.instance.snapshots.create import Created
     from qemu_cli.instance.snapshots.listing import Found, Seen
     from qemu_cli.instance.snapshots.store import Snapshot
+    from qemu_cli.instance.vm import VM
 
 _COLUMNS = (
     *("name", "parent", "current", "kind", "ram", "size_bytes"),
@@ -24,11 +27,20 @@ _COLUMNS = (
 
 
 class SnapshotCreate(ShowOne):
-    """Keep what a VM's disks hold now, to go back to it later."""
+    """Keep what a VM's disks hold now, to go back to it later.
+
+    An internal snapshot is inside the disks' images; of a running VM it
+    has the RAM, and the guest stands still while that is written.  An
+    external one is at once: from then on the guest writes to overlays,
+    and what the disks held is only read.  Either way it is of all disks
+    that the guest can write to, and of its UEFI variables.
+    """
 
     examples = (
         "qemu snapshot create web",
         "qemu snapshot create web before-upgrade -m 'all tests pass'",
+        "qemu snapshot create web --external --quiesce",
+        "qemu snapshot create web --external --ram",
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -42,6 +54,35 @@ class SnapshotCreate(ShowOne):
         )
         parser.add_argument(
             "-m", "--comment", metavar="TEXT", default="", help="what for"
+        )
+        parser.add_argument(
+            "--external",
+            action="store_true",
+            help="put overlays on the disks, which may have any format",
+        )
+        parser.add_argument(
+            "--disk",
+            metavar="ID",
+            action="append",
+            default=[],
+            help="with --external: only this disk (repeatable)",
+        )
+        parser.add_argument(
+            "--ram",
+            action="store_true",
+            help="with --external: write the RAM to a file, too",
+        )
+        parser.add_argument(
+            "--quiesce",
+            action="store_true",
+            help="with --external: freeze the guest's file systems for the "
+            "moment, through its agent",
+        )
+        parser.add_argument(
+            "-y",
+            "--yes",
+            action="store_true",
+            help="do not ask, however long the guest stands still",
         )
         parser.add_argument(
             "--dry-run",
@@ -81,15 +122,45 @@ class SnapshotCreate(ShowOne):
     def _create(self, args: argparse.Namespace) -> "Created":
         from qemu_cli.command import loop
         from qemu_cli.instance.resolve import resolve
-        from qemu_cli.instance.snapshots import create
+        from qemu_cli.instance.snapshots import check, create
 
         host = self.app.host
         vm = resolve(host.paths, args.name, probe=host.probe)
-        wanted = create.Wanted(args.snapshot, args.comment)
-        return loop.run(
-            create.create(
-                self.app.host_of(vm), vm, wanted, dry_run=args.dry_run
-            )
+        host = self.app.host_of(vm)
+        wanted = check.Wanted(
+            name=args.snapshot,
+            comment=args.comment,
+            external=args.external,
+            ram=args.ram,
+            quiesce=args.quiesce,
+            disks=tuple(args.disk),
+        )
+        if not (args.external or args.yes or args.dry_run):
+            self._confirm_freeze(host, vm)
+        return loop.run(create.create(host, vm, wanted, dry_run=args.dry_run))
+
+    def _confirm_freeze(self, host: "Host", vm: "VM") -> None:
+        """Ask when the guest would stand still for long."""
+        if vm.state != "running":
+            return
+        from qemu_cli.command import loop
+        from qemu_cli.instance.snapshots.freeze import estimate
+
+        limit_s = host.config[settings.SNAPSHOT_MAX_FREEZE]
+        freeze = loop.run(estimate(host, vm, limit_s))
+        if freeze.seconds <= limit_s:
+            return
+        self.app.ui.say(
+            f"{vm.name}: up to {format_size(freeze.ram_bytes)} of RAM are to "
+            f"be written, at about {format_size(int(freeze.rate))} a second; "
+            "QEMU can do nothing else meanwhile"
+        )
+        self.app.ui.hint(
+            "--external --ram writes them to a file, shows how far it is, and "
+            "can be cancelled; --external takes the disks alone, at once"
+        )
+        self.app.ui.confirm(
+            f"hold up the guest for {format_duration(freeze.seconds)}", False
         )
 
 

@@ -6,37 +6,34 @@ moment; what was there before is only read from then on.
 """
 
 import time
-from contextlib import suppress
-from typing import NamedTuple
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 
-from qemu_cli.errors import QemuCliError, StateError
-from qemu_cli.instance import change, history, redefine, saved
+from qemu_cli.errors import QemuCliError
+from qemu_cli.instance import change, history, ram, redefine
+from qemu_cli.instance.disks import edit
 from qemu_cli.instance.host import Host
-from qemu_cli.instance.model import NVRAM_ID, Definition
-from qemu_cli.instance.pause import check_answers
-from qemu_cli.instance.snapshots import listing, machine, store
-from qemu_cli.instance.snapshots.create_plan import plan_internal
+from qemu_cli.instance.model import NVRAM_ID
+from qemu_cli.instance.quiesce import quiesced
+from qemu_cli.instance.snapshots import create_plan, listing, machine, store
+from qemu_cli.instance.snapshots.check import (
+    Wanted,
+    check_free,
+    check_parts,
+    check_sense,
+    check_state,
+)
+from qemu_cli.instance.snapshots.create_plan import Overlay
 from qemu_cli.instance.snapshots.parts import Part, Parts, gather
-from qemu_cli.instance.snapshots.store import Layer, Memory, Snapshot, Tree
+from qemu_cli.instance.snapshots.store import Layer, Snapshot, Tree
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
-from qemu_cli.steps import Plan
+from qemu_cli.steps import Plan, WriteFile
 from qemu_cli.storage import holders, tools
-
-#: Run states that a guest can go on from as if nothing had been.
-_KEEPABLE = frozenset({"running", "paused", "prelaunch", "io-error"})
-
-
-class Wanted(NamedTuple):
-    """What a command line asks for.
-
-    :param name: None: one is made up
-    """
-
-    name: str | None = None
-    comment: str = ""
 
 
 class Created(NamedTuple):
@@ -52,22 +49,29 @@ async def create(
     """Take a snapshot of a VM, running or stopped.
 
     :param dry_run: work it out, and change nothing
+    :raise UsageError: it makes no sense
     :raise StateError: it can't be taken; says why, and what to do instead
     :raise BusyError: somebody else is at the disks
     :raise RefusedError: QEMU can't; all is undone
     """
+    check_sense(wanted)
     paths = vm.paths
     async with change.changing(host, paths) as now:
-        created = await _plan(host, now, wanted)
+        created = await plan(host, now, wanted)
         if dry_run:
             return created
         snapshot = created.snapshot
         files = [paths.directory / layer.file for layer in snapshot.layers]
         started = time.monotonic()
-        with (
-            holders.naming(*files),
-            history.failure_noted(paths, "snapshot create", command=host.who),
-        ):
+        async with AsyncExitStack() as stack:
+            stack.enter_context(holders.naming(*files))
+            stack.enter_context(
+                history.failure_noted(
+                    paths, "snapshot create", command=host.who
+                )
+            )
+            if wanted.quiesce:
+                await stack.enter_async_context(quiesced(host, now))
             await change.run(host, paths, created.plan)
         seconds = time.monotonic() - started
         snapshot = await _measured(host, paths, snapshot, seconds)
@@ -81,80 +85,54 @@ async def create(
     return created._replace(snapshot=snapshot)
 
 
-async def _plan(host: Host, vm: VM, wanted: Wanted) -> Created:
+async def plan(host: Host, vm: VM, wanted: Wanted) -> Created:
+    """Work out how a snapshot is taken; changes nothing.
+
+    :raise QemuCliError: see :func:`create`
+    """
     paths = vm.paths
-    check_keepable(vm)
+    check_state(vm, wanted)
     tree = store.load(paths)
     definition = vm.definition
-    found = await gather(host, vm, definition)
-    snapshot = _snapshot(vm, tree, wanted, found)
-    _check_internal(vm, found.parts)
-    if vm.alive:
-        memory = _memory(host, vm, definition)
-        vmstate = _vmstate(vm, found.parts)
-        snapshot = msgspec.structs.replace(
-            snapshot, memory=memory, vmstate=vmstate
+    found = await gather(host, vm, definition, wanted.disks)
+    check_parts(vm, found.parts, wanted)
+    snapshot = _snapshot(tree, wanted, found)
+    tool = tools.find("qemu-img", host.config)
+    with_ram = vm.alive and (wanted.ram or not wanted.external)
+    if with_ram:
+        memory = machine.memory(host, vm, definition)
+        snapshot = msgspec.structs.replace(snapshot, memory=memory)
+        await ram.check_room(
+            *(host, vm, _ram_directory(paths, wanted, found.parts)),
+            "make room there; --external takes the disks alone",
         )
-    plan = plan_internal(
-        paths,
-        tree,
-        snapshot,
-        found.parts,
-        redefine.read(paths),
-        tool=tools.find("qemu-img", host.config),
+    if wanted.external:
+        overlays = create_plan.overlays(paths, definition, found)
+        work = create_plan.plan_external(
+            *(paths, tree, snapshot, _definition(host, paths, overlays)),
+            overlays,
+            tool=tool,
+            live=vm.alive,
+        )
+        return Created(snapshot, work)
+    if with_ram:
+        vmstate = _vmstate(found.parts).id
+        snapshot = msgspec.structs.replace(snapshot, vmstate=vmstate)
+    work = create_plan.plan_internal(
+        *(paths, tree, snapshot, found.parts, redefine.read(paths)), tool=tool
     )
-    return Created(snapshot, plan)
+    return Created(snapshot, work)
 
 
-def check_keepable(vm: VM) -> None:
-    """Refuse to take a snapshot of what is about to change.
-
-    :raise StateError: says why
-    """
-    if saved.exists(vm.paths):
-        raise StateError(
-            f"'{vm.name}' has a saved state, which goes with its disks as "
-            "they are",
-            hint=f"'qemu start {vm.name}' goes on from it, and then a "
-            "snapshot has its memory, too",
-        )
-    if not vm.alive:
-        return
-    check_answers(vm)
-    if vm.run_state not in _KEEPABLE:
-        raise StateError(
-            f"no snapshot of '{vm.name}' can be taken: it is {vm.run_state}",
-            hint=f"'qemu resume {vm.name}' first",
-        )
-
-
-def check_free(tree: Tree, name: str, tags: frozenset[str]) -> None:
-    """Refuse a name that is taken.
-
-    :param tags: names of internal snapshots that the images have
-    :raise StateError: it is
-    """
-    if any(each.name == name for each in tree.snapshots):
-        raise StateError(f"there is a snapshot '{name}' already")
-    known = {each.key for each in tree.snapshots}
-    if name in tags - known:
-        raise StateError(
-            f"the images have a snapshot '{name}' already, made by another "
-            "program"
-        )
-
-
-def _snapshot(vm: VM, tree: Tree, wanted: Wanted, found: Parts) -> Snapshot:
-    if not found.parts:
-        raise StateError(
-            f"'{vm.name}' has no disk that a snapshot could be taken of"
-        )
-    name = wanted.name or store.made_up_name(tree)
+def _snapshot(tree: Tree, wanted: Wanted, found: Parts) -> Snapshot:
+    name = wanted.name
+    if name is None:
+        name = store.made_up_name(tree, found.tags)
     check_free(tree, store.check_name(name), found.tags)
     return Snapshot(
         name=name,
         key=store.new_key(tree, name, found.tags),
-        kind="internal",
+        kind="external" if wanted.external else "internal",
         created_s=time.time(),
         layers=tuple(
             Layer(part.id, part.file, part.format) for part in found.parts
@@ -164,46 +142,33 @@ def _snapshot(vm: VM, tree: Tree, wanted: Wanted, found: Parts) -> Snapshot:
     )
 
 
-def _check_internal(vm: VM, parts: tuple[Part, ...]) -> None:
-    """Refuse an internal snapshot of what can't hold one."""
-    others = [part for part in parts if part.format != "qcow2"]
-    if others:
-        named = ", ".join(f"{part.id} is {part.format}" for part in others)
-        with_ram = " --ram" if vm.alive else ""
-        raise StateError(
-            f"no internal snapshot of '{vm.name}' can be taken: {named}, and "
-            "only qcow2 images have room for one",
-            hint=f"--external{with_ram} puts an overlay on the disks instead",
-        )
+def _definition(
+    host: Host, paths: InstancePaths, overlays: Sequence[Overlay]
+) -> WriteFile:
+    """The step that makes the overlays the disks of the definition."""
+
+    def change_it(document: Any) -> None:
+        for overlay in overlays:
+            if overlay.part.id == NVRAM_ID:
+                document["firmware"]["vars"] = overlay.file
+            else:
+                fields = {"file": overlay.file, "format": "qcow2"}
+                edit.update(document, "disks", overlay.part.id, fields)
+
+    return edit.edit(host, paths, change_it).step
 
 
-def _memory(host: Host, vm: VM, definition: Definition) -> Memory:
-    """What the RAM of a running VM fits to.
-
-    :raise StateError: the definition makes another machine
-    """
-    assert vm.process is not None  # noqa: S101
-    assert vm.version is not None  # noqa: S101
-    argv = vm.process.argv
-    now = machine.words(argv)
-    defined = machine.of_definition(host, vm.paths, definition, argv[0])
-    if now != defined:
-        others = [word for word in defined if word not in now]
-        others += [word for word in now if word not in defined]
-        raise StateError(
-            f"the definition of '{vm.name}' has changed since it was started "
-            f"({', '.join(others[:1]) or 'in its order'}): a snapshot with "
-            "RAM could not be gone back to",
-            hint="undo that change, or restart the VM, so that it counts; "
-            "--external takes the disks alone",
-        )
-    running = vm.state == "running"
-    return Memory(now, vm.version, running, size_bytes=0, seconds=0.0)
+def _vmstate(parts: tuple[Part, ...]) -> Part:
+    """What gets the RAM: the first disk; else the UEFI variables."""
+    return min(parts, key=lambda part: part.id == NVRAM_ID)
 
 
-def _vmstate(vm: VM, parts: tuple[Part, ...]) -> str:
-    """The disk that gets the RAM: the first; else the UEFI variables."""
-    return min(parts, key=lambda part: part.id == NVRAM_ID).id
+def _ram_directory(
+    paths: InstancePaths, wanted: Wanted, parts: tuple[Part, ...]
+) -> Path:
+    if wanted.external:
+        return paths.directory
+    return (paths.directory / _vmstate(parts).file).resolve().parent
 
 
 async def _measured(
@@ -224,6 +189,6 @@ async def _measured(
     measured = msgspec.structs.replace(snapshot, memory=memory)
     tree = store.load(paths).replacing(measured)
     with suppress(QemuCliError):
-        plan = Plan("measure a snapshot", (store.write(paths, tree),))
-        await change.run(host, paths, plan)
+        work = Plan("measure a snapshot", (store.write(paths, tree),))
+        await change.run(host, paths, work)
     return measured

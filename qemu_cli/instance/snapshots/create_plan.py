@@ -6,14 +6,33 @@ in the tree is there.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import msgspec
+
+from qemu_cli.instance import argv
+from qemu_cli.instance.model import Definition
 from qemu_cli.instance.snapshots import store
-from qemu_cli.instance.snapshots.parts import Part
+from qemu_cli.instance.snapshots.parts import Part, Parts
 from qemu_cli.instance.snapshots.store import Snapshot, Tree
 from qemu_cli.paths import InstancePaths
-from qemu_cli.steps import AnyStep, MakeDirectory, Plan, WriteFile
-from qemu_cli.steps.snapshot import SaveSnapshot, TagImage
+from qemu_cli.steps import AnyStep, MakeDirectory, Plan, Qmp, Tool, WriteFile
+from qemu_cli.steps.block import AddNode
+from qemu_cli.steps.ram import GoOn, SaveRam
+from qemu_cli.steps.snapshot import PutOverlays, SaveSnapshot, TagImage
 from qemu_cli.storage import qemu_img
+
+
+class Overlay(NamedTuple):
+    """An overlay that an image is going to have.
+
+    :param file: relative to the instance's directory
+    :param node: how QEMU opens it (QAPI BlockdevOptions)
+    """
+
+    part: Part
+    file: str
+    node: dict[str, Any]
 
 
 def plan_internal(
@@ -50,6 +69,86 @@ def plan_internal(
             )
         )
     commit = len(steps)
+    steps.append(store.write(paths, tree.with_(snapshot)))
+    return Plan(_title(paths, snapshot), tuple(steps), commit)
+
+
+def overlays(
+    paths: InstancePaths, definition: Definition, found: Parts
+) -> tuple[Overlay, ...]:
+    """Name an overlay for each image, and say how QEMU is to open it."""
+    taken = frozenset(f"{node}.qcow2" for node in found.nodes)
+    disks = {disk.id: disk for disk in definition.disks}
+    named = []
+    for part in found.parts:
+        file = store.next_file(paths.directory, part.id, taken)
+        name = file.removesuffix(".qcow2")
+        if part.id in disks:
+            disk = msgspec.structs.replace(
+                disks[part.id], file=file, format="qcow2"
+            )
+            node = argv.disk_node(disk, name, paths)
+        else:
+            node = argv.blockdev(
+                *(name, paths.directory / file, "qcow2"),
+                cache="writeback",
+                read_only=False,
+            )
+        named.append(Overlay(part, file, {**node, "backing": None}))
+    return tuple(named)
+
+
+def plan_external(
+    paths: InstancePaths,
+    tree: Tree,
+    snapshot: Snapshot,
+    definition: WriteFile,
+    overlays: Sequence[Overlay],
+    *,
+    tool: str,
+    live: bool,
+) -> Plan:
+    """Plan an external snapshot, of a running VM or a stopped one.
+
+    :param definition: what writes the definition with the overlays
+    :param live: QEMU has the images open
+    """
+    steps = keep_definition(paths, snapshot, definition.previous or "")
+    for overlay in overlays:
+        part = overlay.part
+        target = paths.directory / overlay.file
+        make = qemu_img.create_overlay_argv(
+            *(tool, target, part.file, part.format),
+            size_bytes=part.size_bytes,
+            unopened=True,
+        )
+        steps.append(Tool(make, creates=str(target)))
+    if overlays:
+        steps.append(definition)
+    commit = None
+    if live:
+        steps += [AddNode(overlay.node) for overlay in overlays]
+        memory = snapshot.memory
+        if memory:
+            if memory.running:
+                steps.append(Qmp("stop", back="cont"))
+            steps.append(SaveRam(str(paths.snapshot_ram(snapshot.key))))
+        if overlays:
+            steps.append(
+                PutOverlays(
+                    tuple(
+                        (
+                            str(each.part.node),
+                            str(each.node["node-name"]),
+                            str(paths.directory / each.file),
+                        )
+                        for each in overlays
+                    )
+                )
+            )
+        commit = len(steps)
+        if memory and memory.running:
+            steps.append(GoOn(run=True, files=()))
     steps.append(store.write(paths, tree.with_(snapshot)))
     return Plan(_title(paths, snapshot), tuple(steps), commit)
 

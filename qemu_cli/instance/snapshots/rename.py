@@ -6,7 +6,7 @@ from qemu_cli.errors import StateError
 from qemu_cli.instance import change, history
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.snapshots import listing, store
-from qemu_cli.instance.snapshots.create import check_free
+from qemu_cli.instance.snapshots.check import check_free
 from qemu_cli.instance.vm import VM
 from qemu_cli.steps import Plan
 
@@ -22,7 +22,7 @@ async def rename(host: Host, vm: VM, old: str, new: str) -> None:
     async with change.changing(host, paths) as now:
         tree = store.load(paths)
         others = listing.foreign(paths, now.definition, tree)
-        tags = frozenset(each.name for each in others)
+        tags = {each.name for each in others}
         if old in tags:
             raise StateError(
                 f"the snapshot '{old}' was made by another program, and has "

@@ -231,10 +231,13 @@ def check_name(name: str) -> str:
     return name
 
 
-def made_up_name(tree: Tree) -> str:
-    """Return a name that is not taken: ``s1``, ``s2`` …"""
-    names = {each.name for each in tree.snapshots}
-    number = len(names) + 1
+def made_up_name(tree: Tree, others: frozenset[str] = frozenset()) -> str:
+    """Return a name that is not taken: ``s1``, ``s2`` …
+
+    :param others: tags that the images have already
+    """
+    number = len(tree.snapshots) + 1
+    names = {each.name for each in tree.snapshots} | others
     while f"s{number}" in names:
         number += 1
     return f"s{number}"
