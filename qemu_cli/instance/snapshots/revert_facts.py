@@ -314,18 +314,19 @@ async def _same(
     if memory.argv and ids != wanted:
         return None, f"it had other devices ({', '.join(ids ^ wanted)})"
     active = {
-        found.active(device)
+        node.name: node
         for device in found.devices
         if device.node is not None
+        for node in (found.active(device),)
     }
     nodes = {}
     bitmaps = []
     for target in targets:
         for node in found.of_file(target.layer.file):
-            if node.name in {each.name for each in active}:
+            if node.name in active:
                 nodes[target.id] = node.name
                 bitmaps += [(node.name, name) for name in node.bitmaps]
-    written = {each.name for each in active if not each.read_only}
+    written = {each.name for each in active.values() if not each.read_only}
     if written != set(nodes.values()) or len(nodes) != len(targets):
         return None, "it had other disks"
     return Same(nodes, vm.state == "running", tuple(bitmaps)), ""
