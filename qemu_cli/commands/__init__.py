@@ -18,7 +18,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "kill",
         "delete",
     ),
-    "Look": ("list", "show", "log", "console", "events"),
+    "Look": ("list", "show", "log", "console", "events", "wait"),
     "Change": (
         "set",
         "edit",
@@ -34,6 +34,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "snapshot rename",
         "snapshot revert",
         "snapshot delete",
+        "snapshot diff",
     ),
     "Disks": (
         "disk list",

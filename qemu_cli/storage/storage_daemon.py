@@ -145,18 +145,45 @@ def snapshot_argv(
     A VM may be writing to the image meanwhile: what a snapshot consists
     of is not written again while the snapshot is there.
     """
-    options = {
-        "driver": "qcow2",
-        "force-share": "on",
-        "file.driver": "file",
-        "file.filename": os.fspath(file),
-    }
     return (
         *(program, "--read-only", "--persistent", "--shared=0"),
         *("--export-name", name, "--socket", str(socket)),
-        *("--load-snapshot", _options({"snapshot.name": snapshot})),
-        *("--image-opts", _options(options)),
+        *_image(file, "qcow2", snapshot),
         *("--pid-file", str(pid_file), "--fork"),
+    )
+
+
+def reader_argv(
+    program: str,
+    file: Path,
+    image_format: str,
+    snapshot: str | None,
+    *,
+    name: str,
+    socket: Path,
+) -> tuple[str, ...]:
+    """Serve an image, or a snapshot in it, until its last client leaves."""
+    return (
+        *(program, "--read-only", "--shared=0"),
+        *("--export-name", name, "--socket", str(socket)),
+        *_image(file, image_format, snapshot),
+    )
+
+
+def _image(
+    file: Path, image_format: str, snapshot: str | None
+) -> tuple[str, ...]:
+    """Name an image for qemu-nbd; somebody may be writing to it."""
+    options = {
+        "driver": image_format,
+        "force-share": "on",
+        "file.driver": "host_device" if file.is_block_device() else "file",
+        "file.filename": os.fspath(file),
+    }
+    inside = {"snapshot.name": snapshot} if snapshot else {}
+    return (
+        *(("--load-snapshot", _options(inside)) if inside else ()),
+        *("--image-opts", _options(options)),
     )
 
 

@@ -1,0 +1,221 @@
+"""``qemu snapshot diff``: where disks differ between two moments.
+
+Of two external snapshots, or one and today, the layers between them tell
+where something may have been written: that costs nothing, and does not
+see that the same was written again.  Inside of an image there is no such
+record: what is there now and was there then is read and compared.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from qemu_cli.errors import NotFoundError
+from qemu_cli.instance.host import Host
+from qemu_cli.instance.model import NVRAM_ID
+from qemu_cli.instance.pause import check_answers
+from qemu_cli.instance.snapshots import store
+from qemu_cli.instance.snapshots.store import Snapshot
+from qemu_cli.instance.vm import VM
+from qemu_cli.qmp import hmp
+from qemu_cli.storage import dependants, extents, graph, images, reading, tools
+from qemu_cli.storage.ranges import (
+    Range,
+    differing,
+    intersection,
+    pieces,
+    union,
+)
+from qemu_cli.storage.reading import Content
+
+#: What is read at once, and the smallest part that is told apart.
+_PIECE_BYTES = 2 << 20
+_UNIT_BYTES = 512
+
+#: What today is called in messages.
+_NOW = "now"
+
+
+class Difference(NamedTuple):
+    """Where one disk differs.
+
+    :param how: ``extents``: something was written there; ``content``: it
+        was read, and is not the same
+    """
+
+    disk: str
+    size_bytes: int
+    how: Literal["extents", "content"]
+    ranges: list[Range]
+
+    @property
+    def differing_bytes(self) -> int:
+        """How much differs."""
+        return sum(each.length_bytes for each in self.ranges)
+
+
+class _Moment(NamedTuple):
+    """What the disks were at one moment, by their ids."""
+
+    name: str
+    disks: Mapping[str, Content]
+
+
+async def diff(
+    host: Host, vm: VM, name: str, other: str | None, *, content: bool = False
+) -> list[Difference]:
+    """Find where the disks differ between two moments.
+
+    :param other: a snapshot; None: now
+    :param content: compare, also where extents could tell
+    :raise NotFoundError: there is no such snapshot, or no disk is in both
+    :raise ToolError: an image can't be read
+    """
+    tree = store.load(vm.paths)
+    one = _at(vm, tree.find(name))
+    if other is not None:
+        two = _at(vm, tree.find(other))
+    else:
+        two = await _now(host, vm)
+    disks = [id for id in one.disks if id in two.disks]
+    if not disks:
+        raise NotFoundError(
+            f"no disk of '{vm.name}' is in both '{one.name}' and '{two.name}'"
+        )
+    for here, there in ((one, two), (two, one)):
+        for id in sorted(here.disks.keys() - there.disks.keys()):
+            host.warn(f"{id} is not in '{there.name}'")
+    return [
+        await _disk(host, id, one.disks[id], two.disks[id], content=content)
+        for id in disks
+    ]
+
+
+def _at(vm: VM, snapshot: Snapshot) -> _Moment:
+    tag = snapshot.key if snapshot.kind == "internal" else None
+    return _Moment(
+        snapshot.name,
+        {
+            layer.id: Content(
+                vm.paths.directory / layer.file, layer.format, tag
+            )
+            for layer in snapshot.layers
+            if layer.id != NVRAM_ID
+        },
+    )
+
+
+async def _now(host: Host, vm: VM) -> _Moment:
+    if vm.alive:
+        check_answers(vm)
+        await _flush(host, vm)
+        host.warn(
+            f"'{vm.name}' runs: what its guest writes meanwhile may be missing"
+        )
+    return _Moment(
+        _NOW,
+        {
+            disk.id: Content(vm.paths.directory / disk.file, disk.format)
+            for disk in vm.definition.disks
+            if not disk.read_only
+        },
+    )
+
+
+async def _flush(host: Host, vm: VM) -> None:
+    """Have QEMU write down what it knows of its images."""
+    async with host.sessions.open(vm.monitors) as session:
+        found = await graph.read(session)
+        for device in found.devices:
+            if found.chain(device):
+                line = f"qemu-io {found.active(device).name} flush"
+                text = await session.execute(
+                    "human-monitor-command", {"command-line": line}
+                )
+                hmp.checked(line, text)
+
+
+async def _disk(
+    host: Host, id: str, one: Content, two: Content, *, content: bool
+) -> Difference:
+    qemu_img = tools.find("qemu-img", host.config)
+    for side in (one, two):
+        if not side.file.exists():
+            raise NotFoundError(f"a layer of {id} is missing: {side.file}")
+    infos = [
+        await images.info(qemu_img, side.file, format=side.format)
+        for side in (one, two)
+    ]
+    size_bytes = max(info.virtual_size_bytes for info in infos)
+    where = [Range(0, size_bytes)]
+    by_extents = one.tag is None and two.tag is None
+    if by_extents:
+        where = await _written(qemu_img, one, two)
+    if by_extents and not content:
+        return Difference(id, size_bytes, "extents", where)
+    with host.progress(f"comparing {id}") as tell:
+        ranges = await _compare(
+            tools.find("qemu-nbd", host.config),
+            *(qemu_img, one, two, where, tell),
+        )
+    return Difference(id, size_bytes, "content", ranges)
+
+
+async def _written(qemu_img: str, one: Content, two: Content) -> list[Range]:
+    """Where a layer holds something that only one of the two stands on."""
+    chains = [
+        [
+            dependants.identity(file)
+            for file in await dependants.backing_chain(
+                qemu_img, side.file, format=side.format
+            )
+        ]
+        for side in (one, two)
+    ]
+    found: list[Range] = []
+    for side, mine, theirs in zip(
+        (one, two), chains, reversed(chains), strict=True
+    ):
+        common = [number for number, each in enumerate(mine) if each in theirs]
+        depth = common[0] if common else len(mine)
+        if depth == 0:
+            continue
+        found += [
+            Range(extent.start_bytes, extent.length_bytes)
+            for extent in await extents.read(
+                qemu_img, side.file, side.format, shared=True
+            )
+            if extent.depth < depth and extent.kind != "nothing"
+        ]
+    return union(found)
+
+
+async def _compare(
+    qemu_nbd: str,
+    qemu_img: str,
+    one: Content,
+    two: Content,
+    where: list[Range],
+    tell: Callable[[int, int], None],
+) -> list[Range]:
+    """Read both, where either may have something, and compare."""
+    async with AsyncExitStack() as stack:
+        left, right = [
+            await stack.enter_async_context(
+                reading.opened(qemu_nbd, qemu_img, side)
+            )
+            for side in (one, two)
+        ]
+        data = union([*left.data, *right.data])
+        parts = pieces(intersection(where, data), _PIECE_BYTES)
+        total = sum(part.length_bytes for part in parts)
+        done = 0
+        found: list[Range] = []
+        for part in parts:
+            a, b = await asyncio.gather(left.read(part), right.read(part))
+            found += differing(part.start_bytes, a, b, _UNIT_BYTES)
+            done += part.length_bytes
+            tell(done, total)
+    return union(found)
