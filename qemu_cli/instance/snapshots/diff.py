@@ -9,7 +9,6 @@ record: what is there now and was there then is read and compared.
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 from qemu_cli.errors import NotFoundError
