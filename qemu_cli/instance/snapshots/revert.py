@@ -20,8 +20,8 @@ from qemu_cli.instance.hands import Hands
 from qemu_cli.instance.host import Host, pid_of, vm_facts
 from qemu_cli.instance.keys import differences
 from qemu_cli.instance.resolve import resolve
-from qemu_cli.instance.snapshots import create as creating
-from qemu_cli.instance.snapshots import store
+from qemu_cli.instance.snapshots import check, store
+from qemu_cli.instance.snapshots.create import create
 from qemu_cli.instance.snapshots.revert_facts import Prepared, find, prepare
 from qemu_cli.instance.snapshots.revert_plan import plan_revert
 from qemu_cli.instance.snapshots.store import Snapshot, Tree
@@ -108,7 +108,7 @@ async def revert(
 async def _stash(host: Host, vm: VM, wanted: Wanted) -> str:
     """Keep today, when there is something to go back to."""
     _find(vm, wanted)
-    made = await creating.create(host, vm, creating.Wanted(wanted.stash_name))
+    made = await create(host, vm, check.Wanted(wanted.stash_name))
     host.say(f"{vm.name}: today is kept as '{made.snapshot.name}'")
     return made.snapshot.name
 
@@ -229,13 +229,13 @@ def _question(vm: VM, tree: Tree, todo: Prepared) -> str:
         since, ago = "it was created", time.time() - created.timestamp()
     lost = f"all that '{vm.name}' has changed since {since}"
     size = format_size(todo.today_bytes)
-    ends = ""
+    also = ""
     if vm.alive:
-        ends = ", and end its QEMU" if not todo.same else ", its RAM, too"
+        also = ", and its RAM" if todo.same else ", and end its QEMU"
     return (
-        f"go back to '{todo.snapshot.name}', lose {lost} "
+        f"go back to '{todo.snapshot.name}' and lose {lost} "
         f"({format_duration(max(ago, 1))} ago; its images take {size})"
-        f"{ends}"
+        f"{also}"
     )
 
 
@@ -252,7 +252,7 @@ def _tell(host: Host, vm: VM, todo: Prepared) -> None:
     if copied:
         size = format_size(sum(each.actual_size_bytes for each in copied))
         names = ", ".join(each.file.name for each in copied)
-        say(f"copies {names} ({size}): others need it as it is now")
+        say(f"copies {names} ({size}): what it holds now is needed, too")
     dropped = [name for each in targets for name in each.bitmaps]
     if todo.same:
         dropped += [name for _, name in todo.same.bitmaps]
