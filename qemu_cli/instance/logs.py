@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from qemu_cli.errors import BusyError, StateError
-from qemu_cli.instance import rotation
+from qemu_cli.instance import history, rotation
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.vm import VM
+from qemu_cli.paths import InstancePaths
 from qemu_cli.qmp import lock
 from qemu_cli.watch import watching
 
@@ -30,6 +31,16 @@ async def bound(host: Host, vm: VM) -> None:
     with contextlib.suppress(BusyError, StateError):
         async with lock.locked(str(vm.paths.lock), host.who, now):
             rotation.while_running(host, vm.paths)
+
+
+def boot_offset(paths: InstancePaths) -> int:
+    """Where the serial log of the last start begins.
+
+    If it was put aside or emptied since then, that is at its beginning.
+    """
+    run = history.last_run(paths)
+    begin = int(run[0].get("serial_from", 0)) if run else 0
+    return begin if begin <= rotation.size(paths.serial_log) else 0
 
 
 def tail_offset(path: Path, lines: int | None) -> int:

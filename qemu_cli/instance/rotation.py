@@ -23,7 +23,7 @@ def at_start(host: Host, paths: InstancePaths) -> None:
     """Put large logs aside; what was put aside before is gone."""
     limit_bytes = host.config[settings.LOG_SERIAL_MAX]
     for log in (paths.serial_log, paths.qemu_log):
-        if _size(log) > limit_bytes:
+        if size(log) > limit_bytes:
             log.replace(aside(log))
 
 
@@ -36,7 +36,7 @@ def while_running(host: Host, paths: InstancePaths) -> None:
     copy, it is emptied all the same: the disk is about to be full.
     """
     log = paths.serial_log
-    if _size(log) <= host.config[settings.LOG_SERIAL_MAX]:
+    if size(log) <= host.config[settings.LOG_SERIAL_MAX]:
         return
     with suppress(OSError):
         try:
@@ -46,7 +46,8 @@ def while_running(host: Host, paths: InstancePaths) -> None:
         os.truncate(log, 0)
 
 
-def _size(log: Path) -> int:
+def size(log: Path) -> int:
+    """How many bytes a log has; a missing one has none."""
     try:
         return log.stat().st_size
     except OSError:

@@ -69,6 +69,7 @@ async def start(
             if discard_saved:
                 _saved().discard(paths)
             rotation.at_start(host, paths)
+            written = rotation.size(paths.serial_log)
             try:
                 await run(host, paths, plan)
             except (RefusedError, TimedOutError):
@@ -82,7 +83,12 @@ async def start(
                 )
         pid = pid_of(started)
         history.note(
-            paths, "start", command=host.who, pid=pid, resumed=resumed
+            paths,
+            "start",
+            command=host.who,
+            pid=pid,
+            resumed=resumed,
+            serial_from=written,
         )
     host.hooks.after_start(vm_facts(paths, definition, pid))
     return Started(started, definition, resumed)

@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from qemu_cli.errors import RefusedError, TimedOutError
+from qemu_cli.errors import NotFoundError, RefusedError, TimedOutError
 
 if TYPE_CHECKING:
     from qemu_cli.qmp.session import Listener, Session
@@ -146,6 +146,29 @@ async def await_job(
     async with session.listen("JOB_STATUS_CHANGE") as listener:
         if await _reached(listener, job_id, until, progress):
             await _dismiss(session, listener, job_id, "the job")
+
+
+async def await_end(session: "Session", job_id: str) -> None:
+    """Wait until a job has ended; it stays for whoever started it.
+
+    :raise NotFoundError: there is none of this id
+    :raise JobError: it has failed
+    """
+    if await find_job(session, job_id) is None:
+        raise NotFoundError(
+            f"there is no job '{job_id}'", hint="'qemu job list' shows them"
+        )
+    async with session.listen("JOB_STATUS_CHANGE") as listener:
+        status = ""
+        while not has_reached(status or "created", "concluded"):
+            job = await find_job(session, job_id)
+            if job is None:
+                return  # and was dismissed already
+            if "error" in job:
+                raise JobError(f"{job_id}: {job['error']}")
+            status = job["status"]
+            if not has_reached(status, "concluded"):
+                await listener.get()
 
 
 async def cancel_job(session: "Session", job_id: str) -> None:

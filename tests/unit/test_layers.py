@@ -29,7 +29,7 @@ LAYERS = (
     {"qmp"},
     {"storage"},
     {"emulator"},
-    {"instance", "profiles"},
+    {"instance", "profiles", "conditions"},
     {"columns", "command", "formatters", "aliases", "external"},
     {"commandmanager", "helptext", "commands"},
     {"app", "__main__"},
