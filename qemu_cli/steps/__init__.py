@@ -267,6 +267,7 @@ AnyStep = (
     | SaveSnapshot
     | PutOverlays
     | Untag
+    | Repoint
     | Daemon
     | EndDaemon
     | Withdraw

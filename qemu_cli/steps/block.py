@@ -7,6 +7,7 @@ not taken away.  With its QEMU, all that they did is gone as well.
 
 import asyncio
 import json
+import shlex
 from typing import Any
 
 from qemu_cli.errors import (
@@ -18,6 +19,7 @@ from qemu_cli.errors import (
 )
 from qemu_cli.steps.base import Hands, Step
 from qemu_cli.steps.job import OrderJob
+from qemu_cli.steps.tool import run_tool
 
 #: All that there are, and all that have to be given (QAPI
 #: BlockIOThrottle); 0 is none.
@@ -87,15 +89,17 @@ class DropNodes(Step, frozen=True, tag=True):
 
 
 class Flush(Step, frozen=True, tag=True):
-    """Have QEMU write what it has cached of a device's image, and sync it.
+    """Have QEMU write what it has cached of an image, and sync it.
 
-    block-stream does not: it takes the backing file out of the header while
-    the tables of what it has copied may not be in the file yet.
+    Block jobs do not: they give an overlay another backing file while the
+    tables of what they have copied may not be in the file yet.
 
     :param qdev: the device, as QEMU calls it
+    :param node: a block node, for an image below the active layer
     """
 
-    qdev: str
+    qdev: str = ""
+    node: str = ""
 
     def describe(self) -> str:
         return _message("human-monitor-command", self._arguments())
@@ -105,10 +109,31 @@ class Flush(Step, frozen=True, tag=True):
             return
         text = await hands.execute("human-monitor-command", self._arguments())
         if text.strip():
-            raise QemuCliError(f"{self.qdev} can't be flushed: {text.strip()}")
+            raise QemuCliError(
+                f"{self.node or self.qdev} can't be flushed: {text.strip()}"
+            )
 
     def _arguments(self) -> dict[str, str]:
-        return {"command-line": f"qemu-io -d {self.qdev} flush"}
+        which = self.node or f"-d {self.qdev}"
+        return {"command-line": f"qemu-io {which} flush"}
+
+
+class Repoint(Step, frozen=True, tag=True):
+    """Write into an overlay on what it stands, if its QEMU has died.
+
+    A job was about to do that, and all that it copies was on disk.
+
+    :param argv: the command that changes the overlay's header, no more
+    """
+
+    argv: tuple[str, ...]
+
+    def describe(self) -> str:
+        return f"# if QEMU dies here: {shlex.join(self.argv)}"
+
+    async def do(self, hands: Hands) -> None:
+        if not await hands.runs():
+            await run_tool(self.argv)
 
 
 class Plug(Step, frozen=True, tag=True):

@@ -208,11 +208,17 @@ def drop_bitmap_argv(
     )
 
 
-def flatten_argv(qemu_img: str, path: StrPath) -> tuple[str, ...]:
-    """Copy all that is below a qcow2 overlay into it: it stands alone."""
+def flatten_argv(
+    qemu_img: str, path: StrPath, *, unsafe: bool = False
+) -> tuple[str, ...]:
+    """Copy all that is below a qcow2 overlay into it: it stands alone.
+
+    :param unsafe: that was done, and only its header does not say so
+    """
     return (
-        *(qemu_img, "rebase", "-q", "-f", "qcow2", "-b", ""),
-        file_name(path),
+        *(qemu_img, "rebase", "-q", "-f", "qcow2"),
+        *(("-u",) if unsafe else ()),
+        *("-b", "", file_name(path)),
     )
 
 

@@ -23,7 +23,7 @@ from qemu_cli.instance.snapshots.merging import Merge
 from qemu_cli.instance.snapshots.store import Snapshot, Tree
 from qemu_cli.paths import InstancePaths
 from qemu_cli.steps import AnyStep, Plan, Remove, Tool, WriteFile
-from qemu_cli.steps.block import DropNodes, Pivot
+from qemu_cli.steps.block import DropNodes, Flush, Pivot, Repoint
 from qemu_cli.steps.job import Job, OrderJob
 from qemu_cli.steps.untag import Tagged, Untag
 from qemu_cli.storage import qemu_img
@@ -221,45 +221,56 @@ def merge(
     )
     steps: list[AnyStep]
     if wanted.kind == "pull":
-        steps = [
-            _stream(chain, wanted) if chain else _rebase(wanted, tool=tool)
-        ]
-        commit = 1
+        steps, commit = _pull(chain, wanted, tool=tool)
+        unused = wanted.run
     else:
         after = _renamed(paths, after, wanted)
         writes = _writes(paths, world, after)
-        steps = _commit(chain, wanted, writes, tool=tool)
-        commit = len(steps)
+        steps, commit = _commit(chain, wanted, writes, tool=tool)
+        unused = (wanted.top, *wanted.run[:-1])
     if chain:
-        names = _names(chain, wanted.run)
-        if wanted.kind == "commit":
-            names = _names(chain, (wanted.top, *wanted.run[:-1]))
-        steps.append(DropNodes(names))
+        steps.append(DropNodes(_names(chain, unused)))
     steps += [Remove(str(each.file)) for each in wanted.gone]
     title = f"merge {wanted.base.file.name} of {paths.name}"
     return Plan(title, tuple(steps), commit), after
 
 
-def _stream(chain: Chain, wanted: Merge) -> Job:
-    """Copy what is below a layer of the running QEMU into it."""
-    arguments: dict[str, Any] = {"device": _names(chain, [wanted.top])[0]}
-    end = chain.place(wanted.base.file)
-    assert end is not None  # noqa: S101
-    if wanted.base.backing:
+def _pull(
+    chain: Chain | None, wanted: Merge, *, tool: str
+) -> tuple[list[AnyStep], int]:
+    """Copy what is below a layer into it; and the point of no return."""
+    top, base = wanted.top, wanted.base
+    if chain is None:
+        return [Tool(_stand(tool, top, base))], 1
+    node = _names(chain, [top])[0]
+    id = f"merge-{top.id}"
+    arguments: dict[str, Any] = {"device": node, "auto-finalize": False}
+    if base.backing:
+        end = chain.place(base.file)
+        assert end is not None  # noqa: S101
         arguments["base-node"] = chain.nodes[end + 1][0]
-        arguments["backing-file"] = wanted.base.backing
-    return Job("block-stream", f"merge-{wanted.top.id}", arguments)
+        arguments["backing-file"] = base.backing
+    return [
+        Job("block-stream", id, arguments, until="pending"),
+        Flush(node=node),
+        OrderJob("job-finalize", id),
+        Repoint(_stand(tool, top, base, unsafe=True)),
+        Flush(node=node),
+    ], 2
 
 
-def _rebase(wanted: Merge, *, tool: str) -> Tool:
-    """Copy what is below a layer that no QEMU has open into it."""
-    base = wanted.base
+def _stand(
+    tool: str, top: LayerFile, base: LayerFile, *, unsafe: bool = False
+) -> tuple[str, ...]:
+    """The command that puts a layer on what another one stands on.
+
+    :param unsafe: only write it down
+    """
     if base.backing is None:
-        return Tool(qemu_img.flatten_argv(tool, wanted.top.file))
-    return Tool(
-        qemu_img.rebase_argv(
-            tool, wanted.top.file, base.backing, base.backing_format or ""
-        )
+        return qemu_img.flatten_argv(tool, top.file, unsafe=unsafe)
+    return qemu_img.rebase_argv(
+        *(tool, top.file, base.backing, base.backing_format or ""),
+        unsafe=unsafe,
     )
 
 
@@ -269,57 +280,65 @@ def _commit(
     writes: Sequence[AnyStep],
     *,
     tool: str,
-) -> list[AnyStep]:
+) -> tuple[list[AnyStep], int]:
     """Write a layer down, and let all that named it name its new place.
 
-    What stands on it goes over first: it reads the same from either.
+    What stands on it goes over: it reads the same from either.
     """
     top, base = wanted.top, wanted.base
-    id = f"merge-{top.id}"
-    moved = list(wanted.above)
-    steps: list[AnyStep]
+    moved = [_moved(tool, each, base) for each in wanted.above]
     if chain is None:
         argv = qemu_img.commit_argv(tool, top.file, top.format, base=base.file)
-        steps = [Tool(argv)]
-    else:
-        top_node, base_node = _names(chain, [top, base])
-        arguments = {"device": chain.nodes[0][0], "base-node": base_node}
-        place = chain.place(top.file)
-        if not place:
-            return [
-                Job(
-                    "block-commit",
-                    id,
-                    {**arguments, "auto-finalize": False},
-                    until="ready",
-                ),
-                OrderJob("job-complete", id, until="pending"),
-                *writes,
-                Pivot(id, chain.qdev, base_node),
-            ]
-        arguments |= {
-            "top-node": top_node,
-            "backing-file": f"./{base.file.name}",
-        }
-        steps = [Job("block-commit", id, arguments)]
-        above = chain.nodes[place - 1][1]
-        moved = [each for each in moved if each.file != above]
-    steps += [_moved(each, top, base, tool=tool) for each in moved]
-    return [*steps, *writes]
+        steps: list[AnyStep] = [
+            Tool(argv),
+            *(
+                Tool(new, back=_moved(tool, each, top))
+                for new, each in zip(moved, wanted.above, strict=True)
+            ),
+            *writes,
+        ]
+        return steps, len(steps)
+    top_node, base_node = _names(chain, [top, base])
+    id = f"merge-{top.id}"
+    arguments: dict[str, Any] = {
+        "device": chain.nodes[0][0],
+        "base-node": base_node,
+        "auto-finalize": False,
+    }
+    place = chain.place(top.file)
+    if not place:
+        steps = [
+            Job("block-commit", id, arguments, until="ready"),
+            OrderJob("job-complete", id, until="pending"),
+            *writes,
+            Pivot(id, chain.qdev, base_node),
+        ]
+        return steps, len(steps)
+    arguments |= {
+        "top-node": top_node,
+        "backing-file": f"./{base.file.name}",
+    }
+    above_node, above = chain.nodes[place - 1]
+    steps = [
+        Job("block-commit", id, arguments, until="pending"),
+        Flush(node=base_node),
+        OrderJob("job-finalize", id),
+        *(
+            Repoint(new) if each.file == above else Tool(new)
+            for new, each in zip(moved, wanted.above, strict=True)
+        ),
+        Flush(node=above_node),
+        *writes,
+    ]
+    return steps, 2
 
 
-def _moved(
-    layer: LayerFile, top: LayerFile, base: LayerFile, *, tool: str
-) -> Tool:
-    """Let a layer that stands on one stand on another that reads alike."""
-    new, old = (
-        qemu_img.rebase_argv(
-            *(tool, layer.file, f"./{each.file.name}", each.format),
-            unsafe=True,
-        )
-        for each in (base, top)
+def _moved(tool: str, layer: LayerFile, place: LayerFile) -> tuple[str, ...]:
+    """The command that says where a layer stands from now on."""
+    name = f"./{place.file.name}"
+    return qemu_img.rebase_argv(
+        tool, layer.file, name, place.format, unsafe=True
     )
-    return Tool(new, back=old)
 
 
 def _names(chain: Chain, layers: Sequence[LayerFile]) -> tuple[str, ...]:
