@@ -33,6 +33,7 @@ from qemu_cli.steps.block import (
     Flush,
     Pivot,
     Plug,
+    Repoint,
     Throttle,
     Unplug,
 )
