@@ -207,7 +207,7 @@ def test_whatever_happens_it_is_as_before_or_as_after(
     else:
         kill_during(world, plan, at, when)
         finished |= kinds[at] == "spawn" and (at, when) == (
-            len(kinds) - 1,
+            plan.point_of_no_return - 1,
             "after",
         )
     told = world.recover()
