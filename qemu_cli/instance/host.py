@@ -1,6 +1,6 @@
 """What every operation on an instance needs from the program around it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -17,6 +17,7 @@ from qemu_cli.qmp.sessions import Sessions
 if TYPE_CHECKING:
     from qemu_cli.instance.model import Definition
     from qemu_cli.instance.vm import VM
+    from qemu_cli.proc import ProcFS
 
 
 class Progress(Protocol):
@@ -50,6 +51,16 @@ class Host(NamedTuple):
         """Ask monitors, for as long as the setting allows."""
         timeout_s = self.config[settings.PROBE_TIMEOUT]
         return self.sessions.probe(targets, timeout_s=timeout_s)
+
+    def strangers(
+        self, procfs: "ProcFS", *, kinds: Collection[str] = ("system",)
+    ) -> "list[VM]":
+        """Find the VMs that somebody else started; nobody is asked yet."""
+        from qemu_cli.instance.discovery.strangers import strangers
+
+        return strangers(
+            self.paths, procfs, kinds=kinds, label=self.hooks.label_process
+        )
 
     def seen_by(self, paths: InstancePaths) -> "Host":
         """Return the same, with the settings that an instance has itself.

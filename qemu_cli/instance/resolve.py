@@ -1,15 +1,24 @@
-"""From what the user typed to VMs: the only way in."""
+"""From what the user typed to VMs: the only way in.
 
-from collections.abc import Collection, Sequence
+A bare name is an instance's, or else that of a VM that somebody else
+started.  Exact forms are ``pid:N``, ``qmp:ADDRESS`` (of a monitor, as the
+VM's command line or this host has it) and ``ORIGIN:NAME``.
+"""
+
+from collections.abc import Callable, Collection, Sequence
 
 from qemu_cli.errors import NotFoundError, UsageError
 from qemu_cli.instance import vm as vms
+from qemu_cli.instance.host import Host
 from qemu_cli.instance.vm import VM, Probe
 from qemu_cli.paths import Paths
 from qemu_cli.proc import ProcFS
 from qemu_cli.suggest import did_you_mean
 
 _GLOB = frozenset("*?[")
+
+#: Finds the VMs that somebody else started.
+Strangers = Callable[[ProcFS], list[VM]]
 
 
 def select(
@@ -19,13 +28,16 @@ def select(
     probe: Probe,
     every: bool = False,
     states: Collection[str] = (),
+    strangers: Strangers | None = None,
 ) -> list[VM]:
     """Find the VMs that are meant and look at them.
 
     :param references: names and globs; the order is kept
     :param every: all instances, whatever ``references`` says
     :param states: only those in one of these states
-    :raise NotFoundError: a name does not exist, or a glob matches nothing
+    :param strangers: also VMs that somebody else started may be meant
+    :raise NotFoundError: a name does not exist, is that of several VMs,
+        or a glob matches nothing
     :raise UsageError: there is no such state
     """
     for state in states:
@@ -35,40 +47,126 @@ def select(
                 hint=f"the states are {', '.join(vms.STATES)}",
             )
     known = vms.names(paths)
-    wanted = known if every else _match(references, known)
-    found = vms.look(paths, wanted, ProcFS(), probe)
+    procfs = ProcFS()
+    wanted: Sequence[str | VM] = known
+    if not every:
+        wanted = _match(
+            paths,
+            references,
+            known,
+            lambda: strangers(procfs) if strangers else [],
+        )
+    found = vms.look(paths, wanted, procfs, probe)
     return [vm for vm in found if not states or vm.state in states]
 
 
 def resolve(paths: Paths, reference: str, *, probe: Probe) -> VM:
-    """Find one VM by its exact name.
+    """Find one instance.
 
     :raise NotFoundError: there is none
+    :raise StateError: it is a VM that somebody else started
     """
-    if reference not in vms.names(paths):
-        raise _unknown(reference, vms.names(paths))
-    return vms.look(paths, [reference], ProcFS(), probe)[0]
+    known = vms.names(paths)
+    procfs = ProcFS()
+
+    def others() -> list[VM]:
+        from qemu_cli.instance.discovery.strangers import strangers
+
+        return strangers(paths, procfs)
+
+    [wanted] = _match(paths, [reference], known, others)
+    if isinstance(wanted, VM):
+        raise vms.no_instance(wanted)
+    return vms.look(paths, [wanted], procfs, probe)[0]
 
 
-def _match(references: Sequence[str], known: Sequence[str]) -> list[str]:
-    wanted: dict[str, None] = {}
+def anyone(host: Host, reference: str) -> VM:
+    """Find one VM, whoever started it.
+
+    :raise NotFoundError: there is none, or several have that name
+    """
+    known = vms.names(host.paths)
+    procfs = ProcFS()
+    [wanted] = _match(
+        host.paths, [reference], known, lambda: host.strangers(procfs)
+    )
+    return vms.look(host.paths, [wanted], procfs, host.probe)[0]
+
+
+def _match(
+    paths: Paths,
+    references: Sequence[str],
+    known: Sequence[str],
+    strangers: Callable[[], list[VM]],
+) -> list[str | VM]:
+    """Turn references into instances' names and others' VMs, each once."""
+    wanted: dict[object, str | VM] = {}
+    others: list[VM] | None = None
     for reference in references:
         if reference in known:
-            wanted[reference] = None
-        elif _GLOB & set(reference):
+            wanted[reference] = reference
+        elif _GLOB & set(reference) and ":" not in reference:
             import fnmatch
 
             matches = fnmatch.filter(known, reference)
             if not matches:
                 raise NotFoundError(f"no instance matches '{reference}'")
-            wanted |= dict.fromkeys(matches)
+            wanted |= zip(matches, matches, strict=True)
         else:
-            raise _unknown(reference, known)
-    return list(wanted)
+            others = strangers() if others is None else others
+            found = _one(paths, reference, known, others)
+            key = found.reference if isinstance(found, VM) else found
+            wanted[key] = found
+    return list(wanted.values())
+
+
+def _one(
+    paths: Paths, reference: str, known: Sequence[str], others: Sequence[VM]
+) -> str | VM:
+    """Find what is no instance's name."""
+    form, colon, rest = reference.partition(":")
+    if colon and form == "pid":
+        return _by_pid(paths, rest, known, others)
+    if colon and form == "qmp":
+        from qemu_cli.instance.discovery import strangers
+
+        return strangers.at(paths, rest, others)
+    if colon and form == "ours" and rest in known:
+        return rest
+    found = [
+        vm for vm in others if reference in (vm.name, f"{vm.origin}:{vm.name}")
+    ]
+    if not found:
+        raise _unknown(reference, [*known, *(vm.name for vm in others)])
+    if len(found) > 1:
+        forms = ", ".join(
+            f"{vm.reference} ({vm.origin}:{vm.name})" for vm in found
+        )
+        raise NotFoundError(
+            f"{len(found)} VMs are called '{reference}'",
+            hint=f"say which: {forms}",
+        )
+    return found[0]
+
+
+def _by_pid(
+    paths: Paths, digits: str, known: Sequence[str], others: Sequence[VM]
+) -> str | VM:
+    for vm in others:
+        if vm.reference == f"pid:{digits}":
+            return vm
+    process = ProcFS().process(int(digits)) if digits.isdecimal() else None
+    name = vms.instance_of(paths, process) if process else None
+    if name is None or name not in known:
+        raise NotFoundError(
+            f"there is no QEMU with the pid {digits}",
+            hint="'qemu list --columns name,pid' shows all",
+        )
+    return name
 
 
 def _unknown(reference: str, known: Sequence[str]) -> NotFoundError:
     return NotFoundError(
-        f"there is no instance '{reference}'",
+        f"there is no VM '{reference}'",
         hint=did_you_mean(reference, known) or "'qemu list' shows all",
     )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from qemu_cli.errors import QemuCliError
+from qemu_cli.errors import QemuCliError, StateError
 from qemu_cli.instance import recorder
 from qemu_cli.paths import InstancePaths, Paths
 from qemu_cli.proc import Process, ProcFS
@@ -21,6 +21,7 @@ from qemu_cli.qmp.address import Monitors
 from qemu_cli.qmp.probe import Answer, Target
 
 if TYPE_CHECKING:
+    from qemu_cli.instance.discovery.foreign import Foreign
     from qemu_cli.instance.model import Definition
 
 #: All states that a VM can be in.
@@ -60,7 +61,10 @@ class VM(NamedTuple):
     :param reason: why it is in that state, in a few words, or ``""``
     :param run_state: QEMU's own word (QAPI RunState), when it answered
     :param reach: what the probe found of its monitor, see
-        :class:`~qemu_cli.qmp.probe.Answer`; ``none`` without a process
+        :class:`~qemu_cli.qmp.probe.Answer`; ``none`` without a process;
+        of a VM that somebody else started, and that was not asked, the
+        word of its :class:`~qemu_cli.instance.discovery.access.Access`
+    :param foreign: what is known of a VM that somebody else started
     """
 
     name: str
@@ -72,16 +76,31 @@ class VM(NamedTuple):
     reach: str = "none"
     version: tuple[int, int, int] | None = None
     origin: str = "ours"
+    foreign: "Foreign | None" = None
+
+    @property
+    def reference(self) -> str:
+        """What it can always be called by."""
+        if self.foreign is None or self.process is None:
+            return self.name
+        return f"pid:{self.process.pid}"
 
     @property
     def alive(self) -> bool:
-        """Whether there is a QEMU process."""
-        return self.process is not None
+        """Whether there is a QEMU process, here or where it answers from."""
+        return self.process is not None or self.run_state is not None
 
     @property
     def monitors(self) -> Monitors:
         """Where its monitors are, and who must answer there."""
         paths = self.paths
+        if self.foreign:
+            return Monitors(
+                control=self.foreign.access.address,
+                lock=str(paths.monitor_lock),
+                pid=self.process.pid if self.process else None,
+                bound=self.foreign.access.bound,
+            )
         return Monitors(
             control=str(paths.control_socket),
             probe=str(paths.probe_socket),
@@ -96,10 +115,21 @@ class VM(NamedTuple):
         """What it is made of, read now.
 
         :raise DefinitionError: it can't be understood
+        :raise StateError: it is no instance of ours
         """
         from qemu_cli.instance import model
 
+        if self.foreign:
+            raise no_instance(self)
         return model.load(self.paths.definition)
+
+
+def no_instance(vm: VM) -> StateError:
+    """Say that a VM has no definition."""
+    return StateError(
+        f"'{vm.name}' is no instance of yours: it has no definition",
+        hint="'qemu list' shows whose it is",
+    )
 
 
 def names(paths: Paths) -> list[str]:
@@ -146,15 +176,32 @@ def _is_dir(entry: "os.DirEntry[str]") -> bool:
         return False  # a link that leads in a circle
 
 
+def instance_of(paths: Paths, process: Process) -> str | None:
+    """Name the instance that a process belongs to, as :func:`look` sees it."""
+    for word in process.argv:
+        if word.endswith("/qemu.pid"):
+            instance = paths.instance(Path(word).parent.name)
+            if str(instance.pid_file) == word and (
+                read_pid(instance.pid_file)[0] == process.pid
+                or not instance.definition.exists()
+            ):
+                return instance.name
+    return None
+
+
 def look(
-    paths: Paths, wanted: Iterable[str], procfs: ProcFS, probe: Probe
+    paths: Paths,
+    wanted: Iterable[str | VM],
+    procfs: ProcFS,
+    probe: Probe,
 ) -> list[VM]:
-    """Look at instances: their files, processes and monitors.
+    """Look at VMs: their files, processes and monitors.
 
     All monitors are asked at once, and none that is held by another
     client or whose process is stopped.
 
-    :param wanted: names of instances that exist
+    :param wanted: names of instances that exist, and VMs that somebody
+        else started, as ``discovery.strangers`` has them
     :param probe: asks monitors, as ``Sessions.probe`` does
     """
     vms: list[VM] = []
@@ -162,8 +209,16 @@ def look(
 
     def targets() -> Iterator[Target]:
         # While we look at the next VM, this one's QEMU makes its answer.
-        for index, name in enumerate(wanted):
-            vm = _glance(paths.instance(name), procfs)
+        for index, each in enumerate(wanted):
+            if isinstance(each, VM):
+                vms.append(each)
+                control = each.monitors.control
+                is_daemon = each.foreign and each.foreign.kind != "system"
+                if control and each.reach == "free" and not is_daemon:
+                    asked.append(index)
+                    yield Target(control, each.monitors.pid)
+                continue
+            vm = _glance(paths.instance(each), procfs)
             if vm.process and vm.state != "unresponsive":
                 monitor = _free_monitor(vm, procfs)
                 if monitor:
@@ -267,6 +322,8 @@ def _judge(vm: VM, answer: Answer) -> VM:
         # 'paused' says it all; 'prelaunch' or 'io-error' says more.
         reason = "" if run_state == "paused" else run_state or ""
         return vm._replace(state="paused", reason=vm.reason or reason)
+    if vm.foreign:
+        return _judge_stranger(vm, answer)
     if answer.reach in ("stuck", "gone", "busy"):
         change = _change_under_way(vm.paths)
         if change.startswith("start "):
@@ -278,6 +335,16 @@ def _judge(vm: VM, answer: Answer) -> VM:
     reason = answer.detail
     if answer.reach == "gone":
         reason = "QEMU runs, but its sockets are gone"
+    return vm._replace(state="unresponsive", reason=reason)
+
+
+def _judge_stranger(vm: VM, answer: Answer) -> VM:
+    """Say what it means that one whose monitor seemed free has not told."""
+    if answer.reach in ("stranger", "denied"):
+        return vm  # not QEMU's fault: it may run very well
+    reason = answer.detail
+    if answer.reach == "busy":
+        reason = "its monitor does not greet"
     return vm._replace(state="unresponsive", reason=reason)
 
 

@@ -21,6 +21,7 @@ class Monitors(NamedTuple):
     agent: str | None = None  # the guest agent's port; not QMP
     lock: str | None = None  # a file: flock for the control monitor
     pid: int | None = None  # SO_PEERCRED must say this
+    bound: str | None = None  # what QEMU calls `control`, if not so
 
 
 def is_unix(address: str) -> bool:

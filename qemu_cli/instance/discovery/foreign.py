@@ -13,6 +13,7 @@ from typing import NamedTuple
 from qemu_cli.hookfacts import ProcessFacts
 from qemu_cli.instance.discovery import argv
 from qemu_cli.instance.discovery.access import Access, access
+from qemu_cli.instance.discovery.argv import Monitor
 from qemu_cli.instance.discovery.origin import HAND, origin
 from qemu_cli.proc import Process, ProcFS
 from qemu_cli.proc.view import View, read
@@ -34,16 +35,19 @@ class Foreign(NamedTuple):
     :param kind: one of :data:`KINDS`
     :param origin: the program that it belongs to, or ``hand``
     :param user: the name of its user, if that is not ours
+    :param process: None: it is not on this host, or not to be seen
+    :param monitors: all that its command line has
     :param access: which monitor can be asked
     :param holder: the client that its monitor serves, where we may see it
     """
 
-    process: Process
+    process: Process | None
     kind: str
     name: str
     uuid: str
     origin: str
     user: str | None
+    monitors: tuple[Monitor, ...]
     access: Access
     holder: Process | None = None
 
@@ -51,30 +55,33 @@ class Foreign(NamedTuple):
 def find(
     procfs: ProcFS,
     *,
-    skip: Collection[int] = (),
+    skip: Callable[[Process], bool] = lambda process: False,
     kinds: Collection[str] = ("system",),
     label: Callable[[ProcessFacts], str | None] = lambda facts: None,
 ) -> list[Foreign]:
     """Find them all, sorted by origin, name and pid.
 
-    :param skip: pids that are known already
+    :param skip: tells which are known already
     :param label: asks plug-ins whose a process is
     """
-    found = []
-    for kind in kinds:
-        for process in procfs.processes(re.compile(KINDS[kind])):
-            if process.pid not in skip:
-                one = _look(procfs, process, kind, label)
-                if one:
-                    found.append(one)
+    looks = (
+        _look(procfs, process, kind, label)
+        for kind in kinds
+        for process in procfs.processes(re.compile(KINDS[kind]))
+        if not skip(process)
+    )
+    found = [one for one in looks if one]
     found = _with_holders(procfs, found)
-    return sorted(found, key=lambda one: (one.origin, one.name, one.process))
+    return sorted(
+        found, key=lambda one: (one.origin, one.name, one.process or ())
+    )
 
 
 def look_again(procfs: ProcFS, known: Foreign) -> Foreign | None:
     """Look at one again; None: it has ended."""
-    process = procfs.process(known.process.pid)
-    if process is None or process.start_time != known.process.start_time:
+    was = known.process
+    process = procfs.process(was.pid) if was else None
+    if not was or not process or process.start_time != was.start_time:
         return None
     now = _look(procfs, process, known.kind, lambda facts: known.origin)
     return _with_holders(procfs, [now])[0] if now else None
@@ -102,6 +109,7 @@ def _look(
         line.uuid,
         whose,
         _user(view),
+        line.monitors,
         access(view, line),
     )
 

@@ -65,7 +65,7 @@ def test_all_and_some_states(instances: Paths) -> None:
 def test_what_does_not_exist_is_said_with_the_nearest(
     instances: Paths,
 ) -> None:
-    with pytest.raises(NotFoundError, match="no instance 'wep-1'") as caught:
+    with pytest.raises(NotFoundError, match="no VM 'wep-1'") as caught:
         names(instances, "db", "wep-1")
     assert "web-1" in str(caught.value.hint)
     with pytest.raises(NotFoundError, match="no instance matches 'x\\*'"):

@@ -1,0 +1,137 @@
+"""Foreign QEMUs as VMs, so that commands need not know whose one is."""
+
+import contextlib
+import os
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from socket import AF_UNIX
+from zlib import crc32
+
+from qemu_cli.hookfacts import ProcessFacts
+from qemu_cli.instance.discovery import foreign
+from qemu_cli.instance.discovery.access import Access
+from qemu_cli.instance.discovery.foreign import Foreign
+from qemu_cli.instance.vm import VM, instance_of
+from qemu_cli.paths import Paths
+from qemu_cli.proc import ProcFS
+from qemu_cli.qmp.address import parse
+
+
+def strangers(
+    paths: Paths,
+    procfs: ProcFS,
+    *,
+    kinds: Collection[str] = ("system",),
+    label: Callable[[ProcessFacts], str | None] = lambda facts: None,
+) -> list[VM]:
+    """Find all VMs that are no instances of ours; nobody is asked yet.
+
+    :param kinds: of processes, see ``foreign.KINDS``
+    :param label: asks plug-ins whose a process is
+    """
+    found = foreign.find(
+        procfs,
+        skip=lambda process: instance_of(paths, process) is not None,
+        kinds=kinds,
+        label=label,
+    )
+    return [_vm(paths, one) for one in found]
+
+
+def again(paths: Paths, procfs: ProcFS, vm: VM) -> VM | None:
+    """Look at one again without asking it; None: it has ended."""
+    assert vm.foreign is not None  # noqa: S101
+    now = foreign.look_again(procfs, vm.foreign)
+    return _vm(paths, now) if now else None
+
+
+def at(paths: Paths, address: str, known: Iterable[VM]) -> VM:
+    """Find the VM that has a monitor at an address.
+
+    One that no process here has in its command line may be far away, at
+    the other end of a tunnel.
+
+    :param address: a path, ``@name`` or ``host:port``
+    :param known: all VMs that are no instances of ours
+    :raise UsageError: that is no address
+    """
+    family, _ = parse(address)
+    if family == AF_UNIX and not address.startswith("@"):
+        address = os.path.abspath(address)  # noqa: PTH100
+    for vm in known:
+        if vm.foreign and vm.foreign.access.address == address:
+            return vm
+    for vm in known:
+        if vm.foreign and any(
+            monitor.kind == "qmp" and monitor.address == address
+            for monitor in vm.foreign.monitors
+        ):
+            return vm
+    return _vm(
+        paths,
+        Foreign(
+            process=None,
+            kind="system",
+            name=f"qmp:{address}",
+            uuid="",
+            origin="unknown",
+            user=None,
+            monitors=(),
+            access=Access("free", "", address, address),
+        ),
+    )
+
+
+def _vm(paths: Paths, one: Foreign) -> VM:
+    """Return the VM as far as /proc knows it.
+
+    Whether its CPUs run, only its monitor knows: ``running`` means here
+    that there is a process.
+    """
+    process = one.process
+    key = (
+        (process.pid, process.start_time)
+        if process
+        else (0, crc32(one.name.encode()))
+    )
+    vm = VM(
+        name=one.name,
+        paths=paths.stranger(*key),
+        state="running",
+        process=process,
+        reach=one.access.word,
+        origin=one.origin,
+        foreign=one,
+    )
+    if process and process.stopped:
+        return vm._replace(
+            state="unresponsive",
+            reason="QEMU is stopped by a signal (SIGSTOP)",
+            reach="stopped",
+        )
+    return vm
+
+
+def make_room(paths: Paths, vms: Iterable[VM]) -> None:
+    """Make the directories for the locks on their monitors.
+
+    Those of processes that have ended are removed.
+    """
+    wanted = [vm.paths.runtime for vm in vms]
+    if not wanted:
+        return
+    procfs = ProcFS()
+    for directory in wanted:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for directory in paths.foreign.iterdir():
+        pid, _, start_time = directory.name.partition("-")
+        process = procfs.process(int(pid)) if pid.isdecimal() else None
+        if process is None or str(process.start_time) != start_time:
+            _remove(directory)
+
+
+def _remove(directory: Path) -> None:
+    with contextlib.suppress(OSError):
+        for file in directory.iterdir():
+            file.unlink(missing_ok=True)
+        directory.rmdir()
