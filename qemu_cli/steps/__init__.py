@@ -50,7 +50,6 @@ from qemu_cli.steps.nbd import (
 from qemu_cli.steps.ram import GoOn, LoadRam, NoteSaved, Quit, SaveRam
 from qemu_cli.steps.snapshot import PutOverlays, SaveSnapshot, TagImage
 from qemu_cli.steps.tool import run_tool as run_tool
-from qemu_cli.steps.untag import Untag
 
 
 class MakeDirectory(Step, frozen=True, tag=True):
@@ -267,7 +266,6 @@ AnyStep = (
     | TagImage
     | SaveSnapshot
     | PutOverlays
-    | Untag
     | Repoint
     | Daemon
     | EndDaemon

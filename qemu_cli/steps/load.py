@@ -109,10 +109,10 @@ class TurnBack(Step, frozen=True, tag=True):
 
 
 class DropTag(Step, frozen=True, tag=True):
-    """Delete an internal snapshot from images that only copied it.
+    """Delete an internal snapshot from images.  It can't be undone.
 
-    :param devices: their nodes, if QEMU runs
-    :param images: the images, if it does not
+    :param devices: their nodes, where a running QEMU has them open
+    :param images: the images, for when no QEMU has
     """
 
     job_id: str
@@ -121,7 +121,9 @@ class DropTag(Step, frozen=True, tag=True):
     images: tuple[TagImage, ...]
 
     def describe(self) -> str:
-        return self._job.describe()
+        if self.devices:
+            return self._job.describe()
+        return "\n".join(shlex.join(image.drop) for image in self.images)
 
     @property
     def _job(self) -> Job:
@@ -129,7 +131,7 @@ class DropTag(Step, frozen=True, tag=True):
         return Job("snapshot-delete", self.job_id, arguments)
 
     async def do(self, hands: Hands) -> None:
-        if await hands.runs():
+        if self.devices and await hands.runs():
             await hands.run_job(self._job)
             return
         for image in self.images:

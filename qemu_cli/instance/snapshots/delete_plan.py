@@ -18,6 +18,7 @@ from qemu_cli.instance.disks import edit
 from qemu_cli.instance.model import NVRAM_ID
 from qemu_cli.instance.snapshots import layers as layer_files
 from qemu_cli.instance.snapshots import store
+from qemu_cli.instance.snapshots.create_plan import tag_image
 from qemu_cli.instance.snapshots.layers import LayerFile, Layers
 from qemu_cli.instance.snapshots.merging import Merge
 from qemu_cli.instance.snapshots.store import Snapshot, Tree
@@ -25,7 +26,7 @@ from qemu_cli.paths import InstancePaths
 from qemu_cli.steps import AnyStep, Plan, Remove, Tool, WriteFile
 from qemu_cli.steps.block import DropNodes, Flush, Pivot, Repoint
 from qemu_cli.steps.job import Job, OrderJob
-from qemu_cli.steps.untag import Tagged, Untag
+from qemu_cli.steps.load import DropTag
 from qemu_cli.storage import qemu_img
 
 
@@ -137,20 +138,11 @@ def untag(
         nodes[file] = name
     files = tagged(paths, world.layers, snapshot)
     return [
-        Untag(
-            tag=snapshot.key,
+        DropTag(
             job_id=job_id,
-            nodes=tuple(nodes[file] for file in group if file in nodes),
-            images=tuple(
-                Tagged(
-                    file=str(file),
-                    look=qemu_img.info_argv(tool, file, "qcow2"),
-                    drop=qemu_img.snapshot_argv(
-                        tool, "-d", file, snapshot.key
-                    ),
-                )
-                for file in group
-            ),
+            tag=snapshot.key,
+            devices=tuple(nodes[file] for file in group if file in nodes),
+            images=tuple(tag_image(tool, f, snapshot.key) for f in group),
         )
         for group in (
             [file for file in files if file in nodes],
