@@ -99,6 +99,14 @@ PROBE_TIMEOUT = Setting(
     parse=parse_duration,
     instance=False,
 )
+LIST_FOREIGN = Setting(
+    "list.foreign",
+    "yes",
+    "whether `list` shows VMs that others started",
+    kind="yes|no",
+    parse=_one_of("yes", "no"),
+    instance=False,
+)
 CONNECT_TIMEOUT = Setting(
     "connect.timeout",
     "5s",

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from qemu_cli import settings
 from qemu_cli.columns import Duration, Named, Size, State
 from qemu_cli.command import Lister
 from qemu_cli.command.display import Table, require_column
@@ -17,18 +18,21 @@ _MIB = 1 << 20
 
 
 class List(Lister):
-    """Show your VMs, one row each.
+    """Show all VMs on this host, yours first, one row each.
 
-    A broken VM is a row too, with the reason.  What a running VM's machine
-    looks like is read from its command line, not from its definition.
+    Those that others started are found too, by whatever program; their
+    'origin' says which, and 'monitor' whether they can be talked to.  A
+    broken VM is a row with the reason.  What a running VM's machine looks
+    like is read from its command line, not from its definition.
     """
 
     examples = (
         "qemu list",
         "qemu list --state running -f json",
+        "qemu list --origin ours --origin libvirt",
         "qemu list 'web*' --columns name,state,forwards --sort -uptime_s",
     )
-    table_columns = (
+    table_columns: tuple[str, ...] = (
         "name",
         "state",
         "reason",
@@ -37,6 +41,8 @@ class List(Lister):
         "uptime_s",
         "forwards",
     )
+    #: Shown when there are VMs that others started.
+    foreign_columns = ("origin", "monitor")
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -44,10 +50,25 @@ class List(Lister):
             "names",
             nargs="*",
             metavar="NAME",
-            help="only these; * and ? match",
+            help="only these; * and ? match names of your instances",
         )
         parser.add_argument(
-            "-q", "--quiet", action="store_true", help="names only"
+            "-q",
+            "--quiet",
+            action="store_true",
+            help="names of your instances only; with --origin, references",
+        )
+        parser.add_argument(
+            "--origin",
+            action="append",
+            default=[],
+            metavar="ORIGIN",
+            help="only those: ours, hand, libvirt … (repeatable)",
+        )
+        parser.add_argument(
+            "--all-kinds",
+            action="store_true",
+            help="qemu-storage-daemon and qemu-nbd as well",
         )
         parser.add_argument(
             "--state",
@@ -61,7 +82,8 @@ class List(Lister):
     def run(self, parsed_args: argparse.Namespace) -> int:
         if parsed_args.quiet:
             for vm in self._vms(parsed_args):
-                self.app.stdout.write(f"{vm.name}\n")
+                if parsed_args.origin or parsed_args.names or not vm.foreign:
+                    self.app.stdout.write(f"{vm.reference}\n")
             return 0
         return super().run(parsed_args)
 
@@ -71,7 +93,9 @@ class List(Lister):
         cache = Cache(host.paths.definitions_cache)
         procfs = ProcFS()
         rows = [_row(vm, cache, procfs) for vm in vms]
-        if not parsed_args.names and not parsed_args.state:
+        if any(vm.foreign for vm in vms):
+            self.table_columns += self.foreign_columns
+        if not (parsed_args.names or parsed_args.state or parsed_args.origin):
             cache.save({str(vm.paths.definition): vm for vm in vms})
         extra = self.extra_columns(parsed_args)
         for name, value in extra.items():
@@ -81,14 +105,29 @@ class List(Lister):
         return names, [[row[name] for name in names] for row in rows]
 
     def _vms(self, args: argparse.Namespace) -> Sequence[VM]:
-        host = self.app.host
-        return resolve.select(
+        host, origins = self.app.host, args.origin
+
+        def strangers(procfs: ProcFS) -> list[VM]:
+            return [
+                vm
+                for vm in host.strangers(procfs, all_kinds=args.all_kinds)
+                if not origins or vm.origin in origins
+            ]
+
+        everything = args.all_kinds or origins
+        vms = resolve.select(
             host.paths,
             args.names,
             probe=host.probe,
             every=not args.names,
             states=args.state,
+            strangers=strangers
+            if args.names
+            or everything
+            or host.config[settings.LIST_FOREIGN] == "yes"
+            else None,
         )
+        return [vm for vm in vms if not origins or vm.origin in origins]
 
     def extra_columns(
         self, args: argparse.Namespace
@@ -131,7 +170,14 @@ _COLUMNS = (
     "forwards",
     "monitor",
     "qemu_version",
+    "user",
+    "monitor_reason",
+    "monitor_holder",
 )
+
+#: The word for what was found of a monitor, where it is another.
+_MONITOR = {"busy": "held"}
+_WORDS = frozenset({"free", "held", "hmp", "none", "unreachable"})
 
 
 def _row(vm: VM, cache: Cache, procfs: ProcFS) -> dict[str, Any]:
@@ -164,6 +210,29 @@ def _row(vm: VM, cache: Cache, procfs: ProcFS) -> dict[str, Any]:
             [forward._asdict() for forward in facts.forwards],
             " ".join(map(str, facts.forwards)),
         ),
-        "monitor": vm.reach,
         "qemu_version": ".".join(map(str, vm.version)) if vm.version else None,
+        **_monitor(vm),
+    }
+
+
+def _monitor(vm: VM) -> dict[str, Any]:
+    """Whether it can be talked to, who keeps us from it, and why."""
+    word = _MONITOR.get(vm.reach, vm.reach)
+    if word not in _WORDS:
+        word = "unreachable"
+    reason = vm.reason if word == "unreachable" else ""
+    user = holder = None
+    if vm.foreign:
+        user = vm.foreign.user
+        reason = vm.foreign.access.reason or reason
+        holder = vm.foreign.holder
+    text = word
+    if holder:
+        program = holder.argv[0].rpartition("/")[2] if holder.argv else "?"
+        text = f"held by {program} (pid {holder.pid})"
+    return {
+        "monitor": Named(word, text),
+        "user": user,
+        "monitor_reason": reason,
+        "monitor_holder": holder and {"pid": holder.pid, "program": program},
     }

@@ -1,6 +1,6 @@
 """What every operation on an instance needs from the program around it."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -53,13 +53,16 @@ class Host(NamedTuple):
         return self.sessions.probe(targets, timeout_s=timeout_s)
 
     def strangers(
-        self, procfs: "ProcFS", *, kinds: Collection[str] = ("system",)
+        self, procfs: "ProcFS", *, all_kinds: bool = False
     ) -> "list[VM]":
         """Find the VMs that somebody else started; nobody is asked yet."""
         from qemu_cli.instance.discovery.strangers import strangers
 
         return strangers(
-            self.paths, procfs, kinds=kinds, label=self.hooks.label_process
+            self.paths,
+            procfs,
+            all_kinds=all_kinds,
+            label=self.hooks.label_process,
         )
 
     def seen_by(self, paths: InstancePaths) -> "Host":

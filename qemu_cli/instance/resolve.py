@@ -5,7 +5,7 @@ started.  Exact forms are ``pid:N``, ``qmp:ADDRESS`` (of a monitor, as the
 VM's command line or this host has it) and ``ORIGIN:NAME``.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from qemu_cli.errors import NotFoundError, UsageError
 from qemu_cli.instance import vm as vms
@@ -33,9 +33,10 @@ def select(
     """Find the VMs that are meant and look at them.
 
     :param references: names and globs; the order is kept
-    :param every: all instances, whatever ``references`` says
+    :param every: all, whatever ``references`` says
     :param states: only those in one of these states
-    :param strangers: also VMs that somebody else started may be meant
+    :param strangers: finds the VMs that somebody else started; None: they
+        are not meant
     :raise NotFoundError: a name does not exist, is that of several VMs,
         or a glob matches nothing
     :raise UsageError: there is no such state
@@ -48,14 +49,17 @@ def select(
             )
     known = vms.names(paths)
     procfs = ProcFS()
-    wanted: Sequence[str | VM] = known
+
+    def others() -> list[VM]:
+        return strangers(procfs) if strangers else []
+
+    def everyone() -> Iterator[str | VM]:
+        yield from known
+        yield from others()  # while ours make their answers
+
+    wanted: Iterable[str | VM] = everyone()
     if not every:
-        wanted = _match(
-            paths,
-            references,
-            known,
-            lambda: strangers(procfs) if strangers else [],
-        )
+        wanted = _match(paths, references, known, others)
     found = vms.look(paths, wanted, procfs, probe)
     return [vm for vm in found if not states or vm.state in states]
 

@@ -39,7 +39,12 @@ class QemuHome:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.resolve()
-        self.environment = {**os.environ, "QEMU_CLI_HOME": str(directory)}
+        self.environment = {
+            **os.environ,
+            "QEMU_CLI_HOME": str(directory),
+            # What other tests run at the same time is none of ours.
+            "QEMU_CLI_CONFIG_LIST_FOREIGN": "no",
+        }
         self.paths = Paths.from_environment(self.environment)  # type: ignore[arg-type]
         self.executable = Path(sysconfig.get_path("scripts"), "qemu")
 

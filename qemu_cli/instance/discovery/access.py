@@ -55,7 +55,7 @@ def access(view: View, line: CommandLine) -> Access:
         if monitor.kind == "qmp"
     ]
     if found:
-        return min(found, key=lambda each: _ORDER.index(each.word))
+        return min(found, key=_rank)
     if line.unread:
         return Access("unreachable", f"{line.unread} can't be read")
     human = [each for each in line.monitors if each.kind == "hmp"]
@@ -65,6 +65,12 @@ def access(view: View, line: CommandLine) -> Access:
     if human:
         return Access("none", f"its only monitor is on its {human[0].way}")
     return Access("none", "it was started without one")
+
+
+def _rank(one: Access) -> tuple[int, bool]:
+    """The best first; of another user's instance, what `list` is for."""
+    is_probe = (one.address or "").endswith("/probe.sock")
+    return _ORDER.index(one.word), not is_probe
 
 
 def _look(view: View, line: CommandLine, monitor: Monitor) -> Access:

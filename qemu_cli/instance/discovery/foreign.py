@@ -7,16 +7,16 @@ raises for one process's sake.
 
 import os
 import re
-from collections.abc import Callable, Collection
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from qemu_cli.hookfacts import ProcessFacts
-from qemu_cli.instance.discovery import argv
-from qemu_cli.instance.discovery.access import Access, access
-from qemu_cli.instance.discovery.argv import Monitor
-from qemu_cli.instance.discovery.origin import HAND, origin
 from qemu_cli.proc import Process, ProcFS
-from qemu_cli.proc.view import View, read
+
+if TYPE_CHECKING:
+    from qemu_cli.instance.discovery.access import Access
+    from qemu_cli.instance.discovery.argv import Monitor
+    from qemu_cli.proc.view import View
 
 #: The kinds of process, and what their programs are called.
 KINDS = {
@@ -25,8 +25,8 @@ KINDS = {
     "nbd": r"qemu-nbd",
 }
 
-#: What runs a program that its argv[0] does not name: ld.so(8).
-_LOADER = re.compile(r"ld[-.].*|.*(?:qemu|kvm).*")
+#: What the executable of a QEMU may be called: ld.so(8) can run it too.
+_PROGRAM = r"ld[-.].*|.*(?:qemu|kvm).*"
 
 
 class Foreign(NamedTuple):
@@ -47,8 +47,8 @@ class Foreign(NamedTuple):
     uuid: str
     origin: str
     user: str | None
-    monitors: tuple[Monitor, ...]
-    access: Access
+    monitors: "tuple[Monitor, ...]"
+    access: "Access"
     holder: Process | None = None
 
 
@@ -56,17 +56,18 @@ def find(
     procfs: ProcFS,
     *,
     skip: Callable[[Process], bool] = lambda process: False,
-    kinds: Collection[str] = ("system",),
+    all_kinds: bool = False,
     label: Callable[[ProcessFacts], str | None] = lambda facts: None,
 ) -> list[Foreign]:
     """Find them all, sorted by origin, name and pid.
 
     :param skip: tells which are known already
+    :param all_kinds: also what runs no VM: daemons, see :data:`KINDS`
     :param label: asks plug-ins whose a process is
     """
     looks = (
         _look(procfs, process, kind, label)
-        for kind in kinds
+        for kind in (KINDS if all_kinds else ("system",))
         for process in procfs.processes(re.compile(KINDS[kind]))
         if not skip(process)
     )
@@ -93,9 +94,15 @@ def _look(
     kind: str,
     label: Callable[[ProcessFacts], str | None],
 ) -> Foreign | None:
+    # Imported when there is one: `list` looks for them at each run.
+    from qemu_cli.instance.discovery import argv
+    from qemu_cli.instance.discovery.access import access
+    from qemu_cli.instance.discovery.origin import HAND, origin
+    from qemu_cli.proc.view import View, read
+
     pid = process.pid
     program = procfs.executable_name(pid)
-    if program and not _LOADER.fullmatch(program):
+    if program and not re.fullmatch(_PROGRAM, program):
         return None  # it only calls itself so
     view = View(procfs, pid)
     line = argv.parse(process.argv, lambda path: read(view.path(path)))
@@ -114,7 +121,7 @@ def _look(
     )
 
 
-def _user(view: View) -> str | None:
+def _user(view: "View") -> str | None:
     if view.own is not None and os.getuid():
         return None  # only our own processes let us see their files
     user_id = view.user_id()

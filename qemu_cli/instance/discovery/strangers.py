@@ -2,14 +2,13 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from socket import AF_UNIX
 from zlib import crc32
 
 from qemu_cli.hookfacts import ProcessFacts
 from qemu_cli.instance.discovery import foreign
-from qemu_cli.instance.discovery.access import Access
 from qemu_cli.instance.discovery.foreign import Foreign
 from qemu_cli.instance.vm import VM, instance_of
 from qemu_cli.paths import Paths
@@ -21,18 +20,18 @@ def strangers(
     paths: Paths,
     procfs: ProcFS,
     *,
-    kinds: Collection[str] = ("system",),
+    all_kinds: bool = False,
     label: Callable[[ProcessFacts], str | None] = lambda facts: None,
 ) -> list[VM]:
     """Find all VMs that are no instances of ours; nobody is asked yet.
 
-    :param kinds: of processes, see ``foreign.KINDS``
+    :param all_kinds: also what runs no VM, see ``foreign.KINDS``
     :param label: asks plug-ins whose a process is
     """
     found = foreign.find(
         procfs,
         skip=lambda process: instance_of(paths, process) is not None,
-        kinds=kinds,
+        all_kinds=all_kinds,
         label=label,
     )
     return [_vm(paths, one) for one in found]
@@ -55,6 +54,8 @@ def at(paths: Paths, address: str, known: Iterable[VM]) -> VM:
     :param known: all VMs that are no instances of ours
     :raise UsageError: that is no address
     """
+    from qemu_cli.instance.discovery.access import Access
+
     family, _ = parse(address)
     if family == AF_UNIX and not address.startswith("@"):
         address = os.path.abspath(address)  # noqa: PTH100
