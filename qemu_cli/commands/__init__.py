@@ -68,6 +68,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "image compare",
         "image map",
     ),
+    "Screen": ("view", "screenshot", "send-key", "type"),
     "Talk to QEMU": ("qmp", "hmp"),
     "This program": (
         "config list",

@@ -66,7 +66,7 @@ async def send(
     :raise UsageError: one can't be sent; none was then
     :raise RefusedError: QEMU refused one, and no more were sent
     """
-    _check_runs(vm)
+    check_runs(vm)
     async with (
         host.sessions.open(vm.monitors) as session,
         session.exchange(),
@@ -90,7 +90,7 @@ async def human(host: Host, vm: VM, line: str) -> str:
 
     :raise RefusedError: the text is an error message
     """
-    _check_runs(vm)
+    check_runs(vm)
     async with host.sessions.open(vm.monitors) as session:
         return await session.human(line)
 
@@ -102,7 +102,11 @@ async def schema_of(host: Host, vm: VM, session: Session) -> Schema:
     return await schema.load(session, binary, host.paths.cache)
 
 
-def _check_runs(vm: VM) -> None:
+def check_runs(vm: VM) -> None:
+    """Refuse to talk to what is not there.
+
+    :raise StateError: the VM has no process
+    """
     if vm.process is None:
         raise StateError(
             f"'{vm.name}' does not run: it is {vm.state}",
