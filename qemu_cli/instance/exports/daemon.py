@@ -17,7 +17,7 @@ from qemu_cli.instance.model import Disk
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
 from qemu_cli.proc import Process, ProcFS
-from qemu_cli.steps import AnyStep, Remove, Tool
+from qemu_cli.steps import AnyStep, Remove, Tool, run_tool
 from qemu_cli.steps.daemon import Daemon, EndDaemon
 from qemu_cli.storage import (
     dependants,
@@ -68,7 +68,8 @@ async def layer(host: Host, vm: VM, disk: Disk, wanted: Wanted) -> ImageInfo:
         found = backing(vm, disk, chain, wanted.depth)
     if wanted.kind == "writable":
         await check_writable(host, vm, disk)
-    check_unlocked(Path(found.path), writable=wanted.kind == "writable")
+        check_not_open(Path(found.path))
+    await check_unlocked(tool, found)
     if wanted.bitmap is not None:
         check_bitmap(found, disk, wanted.bitmap)
     return found
@@ -147,14 +148,27 @@ async def check_writable(host: Host, vm: VM, disk: Disk) -> None:
         )
 
 
-def check_unlocked(file: Path, *, writable: bool) -> None:
-    """See that nobody has an image open in a way that excludes us.
+async def check_unlocked(tool: str, image: ImageInfo) -> None:
+    """See that an image can be read: nobody writes to it.
+
+    QEMU may have it open for writing, as the layer below a snapshot that
+    was just taken, and not write: only the lock tells.
+
+    :raise BusyError: somebody has the lock
+    """
+    file = Path(image.path)
+    with holders.naming(file):
+        await run_tool(
+            (tool, "info", "-f", image.format, qemu_img.file_name(file))
+        )
+
+
+def check_not_open(file: Path) -> None:
+    """See that an image can be written: nobody has it open.
 
     :raise BusyError: somebody has
     """
-    others = [
-        each for each in holders.holders(file) if writable or each.writes
-    ]
+    others = holders.holders(file)
     if others:
         raise BusyError(
             f"the image {file} is in use by {holders.listed(others)}",

@@ -52,10 +52,11 @@ async def layer(
     what = f"{disk} in the snapshot '{snapshot.name}'"
     await daemon.check_there(tool, vm, what, file, found.format)
     if snapshot.kind == "external":
-        daemon.check_unlocked(file, writable=False)
-        return (await images.chain(tool, file, format=found.format))[0]
-    image = await images.info(tool, file, format=found.format)
-    check_inside(snapshot, found, image)
+        image = (await images.chain(tool, file, format=found.format))[0]
+        await daemon.check_unlocked(tool, image)
+    else:
+        image = await images.info(tool, file, format=found.format)
+        check_inside(snapshot, found, image)
     return image
 
 

@@ -18,7 +18,7 @@ from qemu_cli.instance.exports.model import Export
 from qemu_cli.proc import Process
 from qemu_cli.testing.home import QemuHome
 
-KILLED = Path(__file__).with_name("killed.py")
+KILLED = Path(__file__).parents[1] / "killed.py"
 SMALL = ("--memory", "64M", "--accel", "tcg", "--nic", "none")
 TIMEOUT_S = 60.0
 
