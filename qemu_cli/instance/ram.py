@@ -13,7 +13,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from qemu_cli.errors import ConnectionLostError, QemuCliError, RefusedError
+from qemu_cli.errors import (
+    ConnectionLostError,
+    QemuCliError,
+    RefusedError,
+    StateError,
+)
 from qemu_cli.instance import process
 from qemu_cli.instance.failures import hint_for
 from qemu_cli.instance.host import Host
@@ -66,6 +71,22 @@ async def check_room(host: Host, vm: VM, directory: Path, hint: str) -> None:
         raise QemuCliError(
             f"no room to save '{vm.name}': up to {format_size(needed)} for "
             f"its memory, and {format_size(free)} are free in {directory}",
+            hint=hint,
+        )
+
+
+async def check_movable(host: Host, vm: VM, hint: str) -> None:
+    """Refuse what QEMU can't write: some devices and formats forbid it.
+
+    :param hint: what can be done instead
+    :raise StateError: says which
+    """
+    async with host.sessions.open(vm.monitors) as session:
+        state = await session.execute("query-migrate")
+    reasons = state.get("blocked-reasons")
+    if reasons:
+        raise StateError(
+            f"the RAM of '{vm.name}' can't be saved: {'; '.join(reasons)}",
             hint=hint,
         )
 

@@ -108,8 +108,10 @@ async def plan_save(host: Host, vm: VM) -> Plan:
     if vm.run_state not in _SAVABLE:
         raise StateError(f"'{vm.name}' can't be saved: it is {vm.run_state}")
     paths = vm.paths
+    instead = "shut it down instead"
+    await ram.check_movable(host, vm, instead)
     await ram.check_room(
-        host, vm, paths.directory, "make room there, or shut it down instead"
+        host, vm, paths.directory, f"make room there, or {instead}"
     )
     running = vm.state == "running"
     facts = {

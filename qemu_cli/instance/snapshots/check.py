@@ -15,10 +15,6 @@ from qemu_cli.instance.vm import VM
 #: nothing had been.
 _KEEPABLE = frozenset({"running", "paused", "prelaunch", "io-error"})
 
-#: Paused since its memory was written to a file; QEMU does not do that
-#: twice (10.0).
-_WRITTEN = "postmigrate"
-
 
 class Wanted(NamedTuple):
     """What a command line asks for.
@@ -84,11 +80,14 @@ def check_state(vm: VM, wanted: Wanted) -> None:
             )
         return
     check_answers(vm)
-    keepable = set(_KEEPABLE)
-    if not wanted.ram:
-        keepable.add(_WRITTEN)
-    with_ram = wanted.ram or not wanted.external
-    if with_ram and vm.run_state not in keepable:
+    if wanted.ram and vm.state == "paused":
+        raise StateError(
+            f"'{vm.name}' is paused: QEMU lets go of the disks when it has "
+            "written the RAM to a file, until the guest goes on",
+            hint=f"'qemu resume {vm.name}' first, or take an internal "
+            "snapshot, which has the RAM as well",
+        )
+    if not wanted.external and vm.run_state not in _KEEPABLE:
         raise StateError(
             f"no snapshot of '{vm.name}' with its RAM can be taken: it is "
             f"{vm.run_state}",

@@ -102,9 +102,11 @@ async def plan(host: Host, vm: VM, wanted: Wanted) -> Created:
     if with_ram:
         memory = machine.memory(host, vm, definition)
         snapshot = msgspec.structs.replace(snapshot, memory=memory)
+        instead = "--external takes the disks alone"
+        await ram.check_movable(host, vm, instead)
+        directory = _ram_directory(paths, wanted, found.parts)
         await ram.check_room(
-            *(host, vm, _ram_directory(paths, wanted, found.parts)),
-            "make room there; --external takes the disks alone",
+            host, vm, directory, f"make room there; {instead}"
         )
     if wanted.external:
         overlays = create_plan.overlays(paths, definition, found)

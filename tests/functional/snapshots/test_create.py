@@ -98,7 +98,7 @@ def test_internal_of_a_running_vm(vm: "Machine") -> None:
     assert tags(vm, "disk1") == {"with-ram": 0}
     assert vm.state == "running"
     assert [e for e in vm.events() if e in ("STOP", "RESUME")] == [
-        *("RESUME", "STOP", "RESUME")
+        *("STOP", "RESUME")
     ]
     vm.ok("pause", vm.name)
     vm.snapshot("paused")
@@ -219,11 +219,17 @@ def test_what_has_no_room_inside(
     said = refused(vm)
     assert f"disk0 is {kind}, and only qcow2 images have room" in said
     assert "hint: --external --ram puts overlays" in said
-    vm.snapshot("--external", "--ram", "e1")
+    if kind == "vmdk":
+        said = refused(vm, "--external", "--ram")
+        assert "The vmdk format" in said
+        assert "hint: --external takes the disks alone" in said
+    vm.snapshot("--external", "e1")
     vm.write(6)
     assert read(image, 5)
     assert vm.holds(6)
-    vm.snapshot("i2")
+    if kind == "raw":
+        vm.snapshot("--external", "--ram", "e2")
+        vm.snapshot("i2")
     vm.ok("quit", vm.name)
     vm.snapshot("--external", "e3")
     vm.ok("start", vm.name)
@@ -356,7 +362,9 @@ def test_jobs_and_exports_under_way(vm: "Machine", tmp_path: Path) -> None:
     vm.qmp(
         "drive-backup",
         **{"job-id": "night", "device": "disk1", "target": str(target)},
-        **{"sync": "full", "speed": 1, "format": "qcow2"},
+        sync="full",
+        speed=1,
+        format="qcow2",
     )
     assert "jobs go on" in refused(vm)
     assert "night (backup)" in refused(vm, "--external")
