@@ -32,11 +32,43 @@ def _alone(path: StrPath, format: str) -> str:
 
 
 def create_argv(
-    qemu_img: str, path: StrPath, size_bytes: int, format: str
+    qemu_img: str,
+    path: StrPath,
+    size_bytes: int,
+    format: str,
+    *,
+    cluster_bytes: int | None = None,
 ) -> tuple[str, ...]:
-    """Make an empty image."""
+    """Make an empty image.
+
+    :param cluster_bytes: of a qcow2; None: as qemu-img likes it
+    """
+    options = (
+        () if cluster_bytes is None else (f"cluster_size={cluster_bytes}",)
+    )
     return (
         *(qemu_img, "create", "-q", "-f", format),
+        *(word for option in options for word in ("-o", option)),
+        *(file_name(path), str(size_bytes)),
+    )
+
+
+def create_view_argv(
+    qemu_img: str, path: StrPath, data_file: StrPath, size_bytes: int
+) -> tuple[str, ...]:
+    """Make a qcow2 image that has all of its content in another file.
+
+    It says of nothing that it is a hole.
+
+    :param data_file: must exist; what is in there does not matter, and a
+        node can stand in for it later
+    """
+    data = file_name(data_file).replace(",", ",,")
+    return (
+        *(qemu_img, "create", "-q", "-f", "qcow2"),
+        *("-o", f"data_file={data},data_file_raw=on"),
+        # A table of 32 KiB for each GiB, and at least 1.3 MiB.
+        *("-o", "preallocation=metadata,cluster_size=256k"),
         *(file_name(path), str(size_bytes)),
     )
 

@@ -1,16 +1,4 @@
-"""The steps that serve disks of a running VM.  All pure.
-
-A point in time, for each disk::
-
-    device ─ filter (copy-before-write) ─ active layer
-                  │ target
-                  scratch                 what the guest overwrites
-    client ─ access (snapshot-access) ─ filter
-
-The scratch file is bounded: its image lies in a ``raw`` node of a fixed
-size.  When it is full the guest goes on, and the export can't be read any
-more (``on-cbw-error: break-snapshot``).
-"""
+"""The steps that serve disks of a running VM.  All pure."""
 
 import datetime
 from collections.abc import Collection, Sequence
@@ -18,20 +6,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qemu_cli.errors import NotFoundError, QemuCliError
+from qemu_cli.instance.exports import point_in_time
 from qemu_cli.instance.exports.model import Export, Kind, Wanted, unix_uri
 from qemu_cli.instance.exports.running import DiskFacts, Facts
 from qemu_cli.paths import InstancePaths
-from qemu_cli.steps import AnyStep, Qmp, Tool
-from qemu_cli.steps.block import AddNode
+from qemu_cli.steps import AnyStep
 from qemu_cli.steps.nbd import AddExport, StartServer, Switch
-from qemu_cli.storage import qemu_img
+from qemu_cli.storage.graph import Node
 from qemu_cli.units import format_size
-
-#: The least that an image without any content needs, and some content.
-_SCRATCH_MIN = 1 << 20
-
-#: qcow2's clusters.
-_CLUSTER = 1 << 16
 
 #: Of what is free, this part is left to the disks themselves.
 _RESERVE = 10
@@ -59,40 +41,44 @@ def plan(
     :raise QemuCliError: there is no room for what has to be kept
     """
     exports = tuple(
-        _export(paths, wanted, disk, id, now)
+        _export(paths, wanted, facts, disk, id, now)
         for disk, id in zip(facts.disks, ids, strict=True)
     )
-    pairs = tuple(zip(facts.disks, exports, strict=True))
-    server = StartServer(str(paths.nbd_socket), facts.stoppable)
-    held = [(d, e) for d, e in pairs if e.filter is not None]
-    limit = _limit(wanted, facts, sum(len(e.files) for _, e in held))
+    held = [
+        (disk, export)
+        for disk, export in zip(facts.disks, exports, strict=True)
+        if export.filter is not None
+    ]
     before: list[AnyStep] = []
     after: list[AnyStep] = []
+    limits = []
     for disk, export in held:
-        size = disk.layers[0].virtual_size_bytes
-        scratch, *overlay = export.files
-        assert export.filter is not None  # noqa: S101
-        assert export.target is not None  # noqa: S101
-        before += _make(facts, scratch, size, limit)
-        before.append(AddNode(_image(export.target, scratch, limit)))
-        before.append(AddNode(_filter(export, disk)))
-        if wanted.bitmap is not None:
-            before.append(_empty_bitmap(export.target, wanted.bitmap))
-        after.append(AddNode(_access(export)))
-        for file in overlay:
-            after += _make(facts, file, size, limit)
-            top = _image(export.nodes[0], file, limit)
-            after.append(AddNode({**top, "backing": export.nodes[1]}))
+        limit = _limit(wanted, facts, export, among=len(held))
+        limits.append(limit)
+        before += point_in_time.keep(
+            facts.qemu_img,
+            export,
+            disk,
+            limit=limit,
+            torn=facts.torn,
+            bitmap=wanted.bitmap,
+        )
+        after += point_in_time.show(facts.qemu_img, export, limit=limit)
     if held:
         before.append(_switch(facts, held, wanted.bitmap))
-    after.append(server)
+    after.append(StartServer(str(paths.nbd_socket), facts.stoppable))
     after += [AddExport(_served(export, wanted.bitmap)) for export in exports]
-    return Planned((*before, *after), exports, _notes(wanted, held, limit))
+    notes = tuple(
+        _note(export, limit)
+        for (_, export), limit in zip(held, limits, strict=True)
+    )
+    return Planned((*before, *after), exports, notes)
 
 
 def _export(
     paths: InstancePaths,
     wanted: Wanted,
+    facts: Facts,
     disk: DiskFacts,
     id: str,
     now: datetime.datetime,
@@ -100,16 +86,14 @@ def _export(
     name = wanted.name or disk.id
     kind: Kind = wanted.kind
     layer = _layer(disk, wanted.depth if kind == "backing" else 0)
-    node = layer.name
+    writable = kind == "scratch"
     nodes: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    keeps = kind == "scratch" or (kind == "pit" and disk.moves)
+    uses: list[str] = []
+    keeps = writable or (kind == "pit" and disk.moves)
     if keeps:
-        node = f"{id}-access"
-        nodes, files = (node,), (str(paths.scratch(id, "scratch")),)
-    if kind == "scratch":
-        node = f"{id}-top"
-        nodes, files = (node, *nodes), (*files, str(paths.scratch(id, "top")))
+        nodes = point_in_time.names(id, torn=facts.torn, writable=writable)
+        uses = ["scratch", *(["view"] if facts.torn else [])]
+        uses += ["top"] if writable else []
     return Export(
         id=id,
         vm=paths.name,
@@ -119,15 +103,15 @@ def _export(
         uri=unix_uri(paths.nbd_socket, name),
         size_bytes=layer.virtual_size_bytes,
         created=now.isoformat(),
-        node=node,
+        node=nodes[0] if keeps else layer.name,
         nodes=nodes,
         filter=f"{id}-filter" if keeps else None,
         target=f"{id}-scratch" if keeps else None,
-        files=files,
+        files=tuple(str(paths.scratch(id, use)) for use in uses),
     )
 
 
-def _layer(disk: DiskFacts, depth: int) -> Any:
+def _layer(disk: DiskFacts, depth: int) -> Node:
     if depth < len(disk.layers):
         return disk.layers[depth]
     backing = len(disk.layers) - 1
@@ -139,75 +123,26 @@ def _layer(disk: DiskFacts, depth: int) -> Any:
     )
 
 
-def _limit(wanted: Wanted, facts: Facts, files: int) -> int:
-    """How much one scratch file may take, in bytes."""
-    if not files:
-        return 0
-    largest = max(d.layers[0].virtual_size_bytes for d in facts.disks)
+def _limit(wanted: Wanted, facts: Facts, export: Export, *, among: int) -> int:
+    """How much one scratch file may take, in bytes.
+
+    :param among: as many disks as share what is free
+    """
+    least = point_in_time.SCRATCH_MIN
+    room = facts.free_bytes * (_RESERVE - 1) // _RESERVE // among
+    if wanted.kind == "scratch":
+        room //= 2  # what clients write is in a file of its own
     # An image is larger than its content, by far less than this.
-    most = largest + largest // 1000 + _SCRATCH_MIN
-    room = facts.free_bytes * (_RESERVE - 1) // _RESERVE // files
+    most = export.size_bytes + export.size_bytes // 1000 + least
     limit = wanted.scratch_bytes or min(most, room)
-    if limit < _SCRATCH_MIN:
-        what = "for a scratch file" if wanted.scratch_bytes else "free"
+    if limit < least:
+        what = "for a scratch file" if wanted.scratch_bytes else "to be had"
         raise QemuCliError(
             f"{format_size(limit)} {what} are too few: what the guest "
-            f"overwrites has to be kept; {format_size(_SCRATCH_MIN)} is the "
-            "least",
+            f"overwrites has to be kept; {format_size(least)} is the least",
             hint="make room, or export the moving disk: --live",
         )
-    return limit // _CLUSTER * _CLUSTER
-
-
-def _make(
-    facts: Facts, file: str, size_bytes: int, limit: int
-) -> tuple[AnyStep, ...]:
-    """Make an image whose file can't grow."""
-    create = qemu_img.create_argv(facts.qemu_img, file, size_bytes, "qcow2")
-    return (
-        Tool(create, creates=file),
-        Tool(("truncate", "--size", str(limit), "--", file)),
-    )
-
-
-def _image(node: str, file: str, limit: int) -> dict[str, Any]:
-    return {
-        "driver": "qcow2",
-        "node-name": node,
-        "discard": "unmap",
-        # It is worth nothing without its QEMU.
-        "cache": {"no-flush": True},
-        "file": {
-            "driver": "raw",
-            "size": limit,
-            "file": {"driver": "file", "filename": file, "discard": "unmap"},
-        },
-    }
-
-
-def _filter(export: Export, disk: DiskFacts) -> dict[str, Any]:
-    return {
-        "driver": "copy-before-write",
-        "node-name": export.filter,
-        "file": disk.node,
-        "target": export.target,
-        "on-cbw-error": "break-snapshot",
-        "discard": "unmap",  # or it would swallow the guest's
-    }
-
-
-def _access(export: Export) -> dict[str, Any]:
-    return {
-        "driver": "snapshot-access",
-        "node-name": export.nodes[-1],
-        "file": export.filter,
-    }
-
-
-def _empty_bitmap(node: str, name: str) -> Qmp:
-    """Make a bitmap to copy into; it goes with its node."""
-    arguments = {"node": node, "name": name, "disabled": True}
-    return Qmp("block-dirty-bitmap-add", arguments)
+    return limit // point_in_time.CLUSTER_WHOLE * point_in_time.CLUSTER_WHOLE
 
 
 def _switch(
@@ -248,14 +183,10 @@ def _served(export: Export, bitmap: str | None) -> dict[str, Any]:
     return arguments
 
 
-def _notes(
-    wanted: Wanted, held: Sequence[tuple[DiskFacts, Export]], limit: int
-) -> tuple[str, ...]:
-    if held:
-        files = ", ".join(Path(e.files[0]).name for _, e in held)
-        return (
-            f"what the guest overwrites is kept in {files}, at most "
-            f"{format_size(limit)} for each disk; when that is full, the "
-            "export can't be read any more, and the guest goes on",
-        )
-    return ()
+def _note(export: Export, limit: int) -> str:
+    return (
+        f"{export.disk}: what the guest overwrites is kept in "
+        f"{Path(export.files[0]).name}, at most {format_size(limit)}; when "
+        "that is full, the export can't be read any more, and the guest goes "
+        "on"
+    )

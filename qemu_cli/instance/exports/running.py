@@ -16,6 +16,10 @@ from qemu_cli.steps.nbd import qom_path
 from qemu_cli.storage import graph, tools
 from qemu_cli.storage.graph import Device, Graph, Node
 
+#: The oldest QEMU that was seen to read points in time well.  No schema
+#: tells; what is done for older ones harms none.
+_READS_WELL = (10, 0, 0)
+
 #: Where firmware is: no disk.
 _FLASH = re.compile(r"/machine/\S+\.flash\d+")
 
@@ -44,6 +48,8 @@ class Facts(NamedTuple):
     :param taken: ids that QEMU's exports have
     :param runs: the guest's CPUs run
     :param stoppable: the NBD server can be stopped without harm
+    :param torn: its points in time are read wrong, see
+        :mod:`.point_in_time`
     :param free_bytes: where the disks are
     """
 
@@ -51,6 +57,7 @@ class Facts(NamedTuple):
     taken: frozenset[str]
     runs: bool
     stoppable: bool
+    torn: bool
     free_bytes: int
     qemu_img: str
 
@@ -80,6 +87,7 @@ async def look(host: Host, vm: VM, wanted: Wanted) -> Facts:
         taken=frozenset(export["id"] for export in exports),
         runs=status["running"],
         stoppable=stoppable,
+        torn=vm.version is None or vm.version < _READS_WELL,
         free_bytes=shutil.disk_usage(vm.paths.directory).free,
         qemu_img=tools.find("qemu-img", host.config),
     )
