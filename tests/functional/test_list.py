@@ -28,8 +28,11 @@ KEYS = [
     "memory_mib",
     "uptime_s",
     "forwards",
-    "monitor",
     "qemu_version",
+    "monitor",
+    "user",
+    "monitor_reason",
+    "monitor_holder",
 ]
 
 
