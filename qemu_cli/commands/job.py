@@ -31,7 +31,7 @@ class JobList(Lister):
     )
     table_columns = (
         *("vm", "id", "type", "status", "percent"),
-        *("rate_bytes_s", "left_s", "change", "error"),
+        *("rate_bytes", "left_s", "change", "error"),
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -123,7 +123,7 @@ class JobWait(_OnJobs):
 
     examples = (
         "qemu job wait web",
-        "qemu job wait --all --timeout 1h",
+        "qemu job wait --timeout 1h  # all there are",
         "qemu job wait web --job move-disk0",
     )
     needs = frozenset[str]()
@@ -137,6 +137,16 @@ class JobWait(_OnJobs):
             help="how long to wait (default: as long as it takes)",
         )
         return parser
+
+    def select(self, args: argparse.Namespace) -> "Sequence[VM]":
+        if args.names:
+            return super().select(args)
+        args.all = True
+        return [
+            vm
+            for vm in super().select(args)
+            if vm.alive or vm.paths.journal.exists()
+        ]
 
     async def act(
         self, vm: "VM", session: "Session", args: argparse.Namespace
@@ -235,8 +245,8 @@ def _row(found: "Found", job: "Job") -> dict[str, Any]:
         "percent": job.percent,
         "current": job.current,
         "total": job.total,
-        "rate_bytes_s": None if rate is None else _speed(round(rate)),
-        "limit_bytes_s": job.limit_bytes_s and _speed(job.limit_bytes_s),
+        "rate_bytes": None if rate is None else _speed(round(rate)),
+        "limit_bytes": job.limit_bytes_s and _speed(job.limit_bytes_s),
         "left_s": None if left is None else Duration(round(left, 1)),
         "change": found.change,
         "error": job.error,
@@ -250,5 +260,5 @@ def _speed(bytes_s: int) -> Named:
 #: All keys of a row, in their order.
 _COLUMNS = (
     *("vm", "id", "type", "status", "percent", "current", "total"),
-    *("rate_bytes_s", "limit_bytes_s", "left_s", "change", "error"),
+    *("rate_bytes", "limit_bytes", "left_s", "change", "error"),
 )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from qemu_cli.errors import NotFoundError, QemuCliError, StateError
 from qemu_cli.instance.host import Host
@@ -10,6 +10,9 @@ from qemu_cli.instance.jobs.plans import pending
 from qemu_cli.instance.jobs.state import Job, read
 from qemu_cli.instance.vm import VM
 from qemu_cli.progress import Pace
+
+if TYPE_CHECKING:
+    from qemu_cli.qmp.session import Session
 
 #: Between two looks from which a rate is worked out.
 _LOOK_S = 0.4
@@ -71,20 +74,24 @@ async def _look(host: Host, vm: VM) -> Found:
     if vm.reach not in ("free", "busy"):
         return Found(vm, problem=f"{vm.state}: {vm.reason}")
     try:
-        async with host.sessions.open(vm.monitors, role="follower") as session:
-            jobs = await read(session)
+        async with host.sessions.open(vm.monitors) as session:
+            jobs = await _read(session)
             if any(job.moves for job in jobs):
-                before = {job.id: job for job in jobs}
                 paces = {job.id: _pace(job) for job in jobs}
                 await asyncio.sleep(_LOOK_S)
                 jobs = [
-                    _paced(job, paces[job.id]) if job.id in before else job
-                    for job in await read(session)
+                    _paced(job, paces[job.id]) if job.id in paces else job
+                    for job in await _read(session)
                 ]
         found = pending(vm.paths)
     except QemuCliError as error:
         return Found(vm, problem=str(error))
     return Found(vm, tuple(jobs), found and found.plan.title)
+
+
+async def _read(session: "Session") -> list[Job]:
+    async with session.exchange():
+        return await read(session)
 
 
 def _pace(job: Job) -> Pace:

@@ -100,7 +100,8 @@ async def dismiss(vm: VM, session: "Session", ids: Sequence[str]) -> list[str]:
 async def _chosen(
     vm: VM, session: "Session", ids: Sequence[str], *, none: bool = False
 ) -> list[Job]:
-    jobs = pick(vm, await state.read(session), ids)
+    async with session.exchange():
+        jobs = pick(vm, await state.read(session), ids)
     if not jobs and not none:
         raise StateError(f"'{vm.name}' has no job")
     return jobs

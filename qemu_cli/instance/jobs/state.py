@@ -6,10 +6,7 @@ not, and have no id; they get one here: there is never more than one.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from qemu_cli.qmp.session import Session
+from typing import Any, NamedTuple, Protocol
 
 MIGRATION = "migration"
 DUMP = "dump"
@@ -92,24 +89,30 @@ class Job(NamedTuple):
         return self.status in _ENDED
 
 
-async def read(session: "Session", *, ended: bool = False) -> list[Job]:
+class Asked(Protocol):
+    """A session, or a listener of one."""
+
+    async def execute(self, command: str) -> Any:
+        """Send a command and return its reply."""
+
+
+async def read(qemu: Asked, *, ended: bool = False) -> list[Job]:
     """Ask a QEMU for all that it does in the background.
 
     :param ended: also a migration or a dump that has ended well, or was
         cancelled; QEMU remembers the last one for ever
     """
-    async with session.exchange():
-        # A block job's "device" is its id.
-        block = {
-            job["device"]: job
-            for job in await session.execute("query-block-jobs")
-        }
-        jobs = [
-            _job(job, block.get(job["id"], {}))
-            for job in await session.execute("query-jobs")
-        ]
-        migration = await session.execute("query-migrate")
-        dump = await session.execute("query-dump")
+    # A block job's "device" is its id.
+    block = {
+        job["device"]: job for job in await qemu.execute("query-block-jobs")
+    }
+    jobs = [
+        _job(job, block.get(job["id"], {}))
+        # QEMU names the latest one first.
+        for job in reversed(await qemu.execute("query-jobs"))
+    ]
+    migration = await qemu.execute("query-migrate")
+    dump = await qemu.execute("query-dump")
     if ended or migration.get("status") in _MIGRATION_SHOWN:
         jobs.append(_migration(migration))
     if ended or dump["status"] in ("active", "failed"):

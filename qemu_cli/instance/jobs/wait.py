@@ -21,7 +21,7 @@ from qemu_cli.qmp.jobs import JobError, has_reached
 from qemu_cli.steps.runner import Pending
 
 if TYPE_CHECKING:
-    from qemu_cli.qmp.session import Listener, Session
+    from qemu_cli.qmp.session import Listener
 
 _LOOK_S = 0.5
 _ANSWER_S = 5.0
@@ -95,15 +95,15 @@ async def _wait(
     host: Host, vm: VM, ids: Sequence[str], plan: Pending | None
 ) -> tuple[Job, ...]:
     async with (
-        host.sessions.open(vm.monitors, role="follower") as session,
+        host.sessions.open(vm.monitors) as session,
         session.listen(*_EVENTS) as listener,
     ):
         watch = _Watch(host, vm, plan)
-        watch.begin(pick(vm, await state.read(session), ids))
+        watch.begin(pick(vm, await _read(listener, vm), ids))
         with watch.bars:
             while not watch.done:
                 await _event(listener, watch)
-                watch.see(await _read(session, vm))
+                watch.see(await _read(listener, vm, ended=True))
         return tuple(watch.jobs.values())
 
 
@@ -178,13 +178,15 @@ async def _event(listener: "Listener", watch: _Watch) -> None:
         watch.errors[event.data["device"]] = event.data["error"]
 
 
-async def _read(session: "Session", vm: VM) -> list[Job]:
+async def _read(
+    listener: "Listener", vm: VM, *, ended: bool = False
+) -> list[Job]:
     """Look at the jobs; while the main loop is busy, again and again.
 
     :raise StateError: QEMU is stopped
     """
     while True:
-        reading = asyncio.ensure_future(state.read(session, ended=True))
+        reading = asyncio.ensure_future(state.read(listener, ended=ended))
         try:
             while not reading.done():
                 await asyncio.wait((reading,), timeout=_ANSWER_S)
