@@ -112,6 +112,11 @@ class QemuApp(cliff.app.App):
 
     def host_of(self, vm: "VM") -> "Host":
         """The same, with the settings that a VM's definition has."""
+        if vm.foreign:
+            from qemu_cli.instance.discovery.strangers import make_room
+
+            make_room(self.paths, vm)
+            return self.host
         return self.host.seen_by(vm.paths)
 
     @functools.cached_property

@@ -69,7 +69,8 @@ class VMCommand(Lister):
             "names",
             metavar="NAME",
             nargs="*",
-            help="a VM; * and ? match names of your instances",
+            help="a VM, or pid:N, qmp:ADDRESS, ORIGIN:NAME; * and ? match "
+            "names of your instances",
         )
         group.add_argument(
             "--all", action="store_true", help="all your instances"
@@ -105,6 +106,7 @@ class VMCommand(Lister):
             ),
             every=args.all,
             states=tuple(args.state),
+            strangers=None if args.all else self.app.host.strangers,
         )
 
     def run(self, parsed_args: argparse.Namespace) -> int:
@@ -176,11 +178,11 @@ class VMCommand(Lister):
         return Row(vm.name, result, 0, None)
 
     def _check(self, vm: "VM") -> None:
-        if "definition" in self.needs and vm.origin != "ours":
-            raise StateError(
-                f"'{vm.name}' is no instance of yours: it has no definition"
-            )
-        if self.needs & {"process", "qmp"} and vm.process is None:
+        if "definition" in self.needs and vm.foreign:
+            from qemu_cli.instance.vm import no_instance
+
+            raise no_instance(vm)
+        if self.needs & {"process", "qmp"} and not vm.alive:
             raise StateError(f"'{vm.name}' does not run: it is {vm.state}")
 
 

@@ -21,7 +21,7 @@ class Pause(VMCommand):
     """Stop the CPUs of guests; their memory stays, clocks stand still."""
 
     examples = ("qemu pause web", "qemu pause --all --state running")
-    needs = frozenset({"definition", "process"})
+    needs = frozenset({"process"})
 
     async def act(
         self, vm: "VM", session: "Session", args: argparse.Namespace
@@ -40,7 +40,7 @@ class Resume(VMCommand):
     """
 
     examples = ("qemu resume web", "qemu resume --all --state paused")
-    needs = frozenset({"definition", "process"})
+    needs = frozenset({"process"})
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)

@@ -22,7 +22,7 @@ class Reboot(VMCommand):
     """
 
     examples = ("qemu reboot web", "qemu reboot --all --timeout 2m")
-    needs = frozenset({"definition", "process"})
+    needs = frozenset({"process"})
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -54,7 +54,7 @@ class Reset(VMCommand):
     """Press the reset button: the guest boots again, and is not asked."""
 
     examples = ("qemu reset web",)
-    needs = frozenset({"definition", "process"})
+    needs = frozenset({"process"})
 
     async def act(
         self, vm: "VM", session: "Session", args: argparse.Namespace

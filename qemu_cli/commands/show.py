@@ -1,6 +1,7 @@
 """qemu show."""
 
 import argparse
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from qemu_cli.units import format_size
 if TYPE_CHECKING:
     from qemu_cli.instance.details import Details, DiskDetails, SocketUse
     from qemu_cli.instance.facts import Forward
+    from qemu_cli.instance.vm import VM
 
 _MIB = 1 << 20
 
@@ -33,7 +35,11 @@ class Show(ShowOne):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("name", metavar="NAME", help="a VM")
+        parser.add_argument(
+            "name",
+            metavar="NAME",
+            help="a VM, or pid:N, qmp:ADDRESS, ORIGIN:NAME",
+        )
         return parser
 
     def take_action(
@@ -41,10 +47,10 @@ class Show(ShowOne):
     ) -> tuple[Sequence[str], Sequence[Any]]:
         from qemu_cli.command import loop
         from qemu_cli.instance.details import details
-        from qemu_cli.instance.resolve import resolve
+        from qemu_cli.instance.resolve import anyone
 
         host = self.app.host
-        vm = resolve(host.paths, parsed_args.name, probe=host.probe)
+        vm = anyone(host, parsed_args.name)
         row = _row(loop.run(details(host, vm)))
         return list(row), list(row.values())
 
@@ -62,7 +68,11 @@ def _row(found: "Details") -> dict[str, Any]:
         "origin": vm.origin,
         "problems": _lines(list(found.problems), found.problems),
         "change": found.change,
-        "directory": str(vm.paths.directory),
+        "directory": None if vm.foreign else str(vm.paths.directory),
+        "user": vm.foreign and vm.foreign.user,
+        "command": shlex.join(vm.process.argv)
+        if vm.foreign and vm.process
+        else None,
         "pid": process and process.pid,
         "uptime_s": Duration(round(process.uptime_s, 2)) if process else None,
         "cpu_time_s": Duration(round(process.cpu_s, 2)) if process else None,
@@ -79,7 +89,7 @@ def _row(found: "Details") -> dict[str, Any]:
         "boot": None,
         "display": definition and definition.display,
         "tpm": definition and definition.tpm,
-        "uuid": definition and definition.uuid,
+        "uuid": definition.uuid if definition else _foreign_uuid(vm),
         "created": definition and definition.created,
         "qemu_version": found.qemu_version,
         "qemu_binary": found.qemu_binary,
@@ -128,6 +138,10 @@ def _row(found: "Details") -> dict[str, Any]:
         ),
     )
     return row
+
+
+def _foreign_uuid(vm: "VM") -> str | None:
+    return (vm.foreign and vm.foreign.uuid) or None
 
 
 def _lines(data: Any, lines: Iterable[str]) -> Named:

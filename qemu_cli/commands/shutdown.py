@@ -34,7 +34,7 @@ class Shutdown(VMCommand):
         "qemu shutdown --all --timeout 2m",
         "qemu shutdown web --force --timeout 10s",
     )
-    needs = frozenset({"definition", "process"})
+    needs = frozenset({"process"})
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)

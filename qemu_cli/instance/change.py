@@ -58,6 +58,28 @@ async def _tidy_exports(host: Host, found: VM) -> None:
 
 
 @asynccontextmanager
+async def attending(host: Host, now: VM) -> AsyncIterator[VM]:
+    """Do something to a VM's run, whoever started it; yields it as it is.
+
+    An instance is locked, as in :func:`changing`; of another's VM only
+    the monitor is, while we talk.
+
+    :raise StateError: it is gone
+    """
+    if not now.foreign:
+        async with changing(host, now.paths) as found:
+            yield found
+        return
+    from qemu_cli.instance.discovery.strangers import again
+
+    procfs = ProcFS()
+    known = again(host.paths, procfs, now)
+    if known is None:
+        raise StateError(f"'{now.name}' has ended")
+    yield vm.look(host.paths, [known], procfs, host.probe)[0]
+
+
+@asynccontextmanager
 async def claimed(
     host: Host, *instances: InstancePaths
 ) -> AsyncIterator[None]:

@@ -7,7 +7,7 @@ from qemu_cli.instance import autostart, needs
 from qemu_cli.instance.change import changing, run
 from qemu_cli.instance.exports import held
 from qemu_cli.instance.host import Host, known_facts, pid_of
-from qemu_cli.instance.vm import VM
+from qemu_cli.instance.vm import VM, no_instance
 from qemu_cli.paths import InstancePaths
 from qemu_cli.steps import Move, Plan, Remove
 from qemu_cli.storage import dependants, tools
@@ -78,8 +78,10 @@ def plan_delete(paths: InstancePaths) -> Plan:
 def check_deletable(vm: VM) -> None:
     """Refuse to delete a VM that runs, or is exported.
 
-    :raise StateError: it is
+    :raise StateError: it is, or it is no instance
     """
+    if vm.foreign:
+        raise no_instance(vm)
     if vm.alive:
         raise StateError(
             f"'{vm.name}' is {vm.state} (pid {pid_of(vm)})",

@@ -98,6 +98,8 @@ class Details(NamedTuple):
 
 async def details(host: Host, vm: VM) -> Details:
     """Find out everything; connects to nothing."""
+    if vm.foreign:
+        return _of_stranger(vm)
     problems: list[str] = []
     definition = None
     try:
@@ -144,6 +146,37 @@ async def details(host: Host, vm: VM) -> Details:
         change=_change(vm.paths, problems),
         files=_files(vm.paths, definition),
         problems=tuple(problems),
+    )
+
+
+def _of_stranger(vm: VM) -> Details:
+    """What is known of a VM that somebody else started."""
+    assert vm.foreign is not None  # noqa: S101
+    procfs = ProcFS()
+    machine = facts.from_argv(vm.process.argv) if vm.process else facts.Facts()
+    access, holder = vm.foreign.access, vm.foreign.holder
+    monitor = SocketUse(
+        access.bound or "QMP",
+        access.address or "",
+        access.word,
+        pid=holder.pid if holder else None,
+        command=" ".join(holder.argv) if holder else None,
+    )
+    return Details(
+        vm=vm,
+        definition=None,
+        machine=machine,
+        next_machine=facts.Facts(),
+        process=_process(vm, procfs),
+        qemu_version=".".join(map(str, vm.version)) if vm.version else None,
+        qemu_binary=vm.process.argv[0] if vm.process else None,
+        monitors=(monitor,),
+        console=None,
+        disks=(),
+        last_exit=None,
+        change=None,
+        files={},
+        problems=(access.reason,) if access.reason else (),
     )
 
 

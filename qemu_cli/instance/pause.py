@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from qemu_cli.errors import StateError, TimedOutError
 from qemu_cli.instance import history
-from qemu_cli.instance.change import changing
+from qemu_cli.instance.change import attending
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.shutdown import check_runs
 from qemu_cli.instance.vm import VM
@@ -31,7 +31,7 @@ async def pause(host: Host, vm: VM) -> None:
 
     :raise StateError: it does not run, or is paused already
     """
-    async with changing(host, vm.paths) as now:
+    async with attending(host, vm) as now:
         check_answers(now)
         if now.state == "paused":
             raise StateError(f"'{vm.name}' is paused already{_why(now)}")
@@ -47,7 +47,7 @@ async def resume(host: Host, vm: VM) -> str:
     :raise StateError: it runs already, or only a reset helps, or the disk
         that failed has failed again
     """
-    async with changing(host, vm.paths) as now:
+    async with attending(host, vm) as now:
         check_answers(now)
         was = now.run_state or ""
         if now.state == "running":
@@ -55,8 +55,8 @@ async def resume(host: Host, vm: VM) -> str:
         if was in NEEDS_RESET:
             raise StateError(
                 f"'{vm.name}' can't be resumed: {NEEDS_RESET[was]} ({was})",
-                hint=f"'qemu reset {vm.name}' boots it again, "
-                f"'qemu quit {vm.name}' ends it",
+                hint=f"'qemu reset {vm.reference}' boots it again, "
+                f"'qemu quit {vm.reference}' ends it",
             )
         async with host.sessions.open(now.monitors) as session:
             if was == "suspended":
@@ -78,7 +78,7 @@ def check_answers(vm: VM) -> None:
     if vm.state not in ("running", "paused"):
         raise StateError(
             f"'{vm.name}' is {vm.state}{_why(vm)}",
-            hint=f"'qemu kill {vm.name}' ends it"
+            hint=f"'qemu kill {vm.reference}' ends it"
             if vm.state == "unresponsive"
             else None,
         )

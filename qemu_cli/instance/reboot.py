@@ -10,7 +10,7 @@ from qemu_cli.errors import (
     TimedOutError,
 )
 from qemu_cli.instance import history
-from qemu_cli.instance.change import changing
+from qemu_cli.instance.change import attending
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.pause import NEEDS_RESET, check_answers
 from qemu_cli.instance.shutdown import (
@@ -49,7 +49,7 @@ async def reset(host: Host, vm: VM) -> bool:
     :return: whether it runs now
     :raise StateError: it does not run, or is busy
     """
-    async with changing(host, vm.paths) as now:
+    async with attending(host, vm) as now:
         check_answers(now)
         ended = now.run_state in NEEDS_RESET
         async with (

@@ -104,7 +104,7 @@ async def quit_(host: Host, vm: VM) -> Ended:
     if ended is None:
         raise TimedOutError(
             f"QEMU of '{vm.name}' did not end in {QUIT_TIMEOUT_S:g} s",
-            hint=f"qemu kill {vm.name}",
+            hint=f"qemu kill {vm.reference}",
         )
     return ended
 
@@ -143,13 +143,13 @@ def check_can_hear(vm: VM) -> None:
     if vm.state == "unresponsive":
         raise StateError(
             f"'{vm.name}' is unresponsive: {vm.reason}",
-            hint=f"'qemu kill {vm.name}' ends it",
+            hint=f"'qemu kill {vm.reference}' ends it",
         )
     if vm.state == "paused":
         raise StateError(
             f"'{vm.name}' is paused{f' ({vm.reason})' if vm.reason else ''}:"
             " its guest can't hear us",
-            hint=f"'qemu resume {vm.name}' first, or 'qemu quit {vm.name}'",
+            hint=f"'qemu resume {vm.reference}' first, or 'qemu quit {vm.reference}'",
         )
 
 
@@ -162,8 +162,8 @@ def _in_vain(vm: VM, timeout_s: float) -> TimedOutError:
         )
     return TimedOutError(
         f"{what}; it still runs",
-        hint=f"wait longer with --timeout, look at 'qemu console {vm.name}', "
-        f"or end it: qemu shutdown --force {vm.name}",
+        hint=f"wait longer with --timeout, look at 'qemu console {vm.reference}', "
+        f"or end it: qemu shutdown --force {vm.reference}",
     )
 
 
@@ -174,7 +174,11 @@ async def _hold(
 
     :param end: gets the pidfd; returns what worked, None: nothing did
     """
-    assert vm.process is not None  # noqa: S101
+    if vm.process is None:
+        raise StateError(
+            f"the process of '{vm.name}' is not on this host",
+            hint="its end can't be waited for",
+        )
     started = time.monotonic()
     try:
         pidfd = ProcFS().open_pidfd(vm.process)
@@ -187,6 +191,8 @@ async def _hold(
     if by is None:
         return None
     seconds = time.monotonic() - started
+    if vm.foreign:
+        return Ended(by, seconds)
     died = by != "kill" and _died(vm)
     try:
         await _write_down(host, vm, killed=by == "kill")
@@ -269,6 +275,8 @@ async def _keep_asking(host: Host, vm: VM, asked: list[str]) -> None:
 async def _listen(
     host: Host, vm: VM, stack: AsyncExitStack
 ) -> Listener | None:
+    if vm.foreign:
+        return None  # its one monitor is needed for asking
     try:
         session = await stack.enter_async_context(
             host.sessions.open(vm.monitors, role="follower")

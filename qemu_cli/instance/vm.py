@@ -95,11 +95,14 @@ class VM(NamedTuple):
         """Where its monitors are, and who must answer there."""
         paths = self.paths
         if self.foreign:
+            from qemu_cli.instance.discovery.refusal import refusal
+
             return Monitors(
                 control=self.foreign.access.address,
                 lock=str(paths.monitor_lock),
                 pid=self.process.pid if self.process else None,
                 bound=self.foreign.access.bound,
+                problem=refusal(self.foreign, self.name),
             )
         return Monitors(
             control=str(paths.control_socket),
@@ -212,11 +215,9 @@ def look(
         for index, each in enumerate(wanted):
             if isinstance(each, VM):
                 vms.append(each)
-                control = each.monitors.control
-                is_daemon = each.foreign and each.foreign.kind != "system"
-                if control and each.reach == "free" and not is_daemon:
+                if target := _target(each):
                     asked.append(index)
-                    yield Target(control, each.monitors.pid)
+                    yield target
                 continue
             vm = _glance(paths.instance(each), procfs)
             if vm.process and vm.state != "unresponsive":
@@ -235,6 +236,15 @@ def look(
     for index, answer in zip(asked, probe(targets()), strict=True):
         vms[index] = _judge(vms[index], answer)
     return vms
+
+
+def _target(vm: VM) -> Target | None:
+    """Whom to ask about a VM that somebody else started; None: nobody."""
+    foreign = vm.foreign
+    if not foreign or vm.reach != "free" or foreign.kind != "system":
+        return None
+    assert foreign.access.address  # noqa: S101
+    return Target(foreign.access.address, vm.process and vm.process.pid)
 
 
 def _glance(paths: InstancePaths, procfs: ProcFS) -> VM:

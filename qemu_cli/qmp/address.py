@@ -4,7 +4,7 @@ import socket
 import struct
 from typing import NamedTuple
 
-from qemu_cli.errors import UsageError
+from qemu_cli.errors import QemuCliError, UsageError
 
 
 class Monitors(NamedTuple):
@@ -22,6 +22,7 @@ class Monitors(NamedTuple):
     lock: str | None = None  # a file: flock for the control monitor
     pid: int | None = None  # SO_PEERCRED must say this
     bound: str | None = None  # what QEMU calls `control`, if not so
+    problem: QemuCliError | None = None  # why we may not use `control`
 
 
 def is_unix(address: str) -> bool:

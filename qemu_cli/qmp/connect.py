@@ -25,13 +25,19 @@ RETRY_S = 0.02
 
 
 async def connect(
-    address: str, pid: int | None, *, wait_s: float, timeout_s: float
+    address: str,
+    pid: int | None,
+    *,
+    wait_s: float,
+    timeout_s: float,
+    bound: str | None = None,
 ) -> socket.socket:
     """Connect when nobody else is served.
 
     :param pid: the process that must answer; None: whoever does
     :param wait_s: how long to wait while another client is served
     :param timeout_s: how long the connecting itself may take
+    :param bound: what the server calls the address, if not so
     :return: a connected, non-blocking socket
     :raise BusyError: another client holds it; says who
     :raise StateError: nobody listens, a stopped process does, or another
@@ -39,7 +45,7 @@ async def connect(
     :raise TimedOutError: a TCP connection was not made in time
     """
     check_running(pid)
-    await _until_unserved(address, pid, wait_s)
+    await _until_unserved(bound or address, pid, wait_s)
     family, target = parse(address)
     sock = socket.socket(family)
     try:

@@ -165,6 +165,8 @@ class Session:
     @asynccontextmanager
     async def _open_control(self) -> AsyncIterator["_Link"]:
         monitors = self._monitors
+        if monitors.problem:
+            raise monitors.problem
         if monitors.control is None:
             raise StateError(
                 "the VM has no monitor that we could use",
@@ -180,7 +182,9 @@ class Session:
                     lock.locked(monitors.lock, self._sessions.who, deadline)
                 )
             link = await self._connect(
-                monitors.control, max(0.0, deadline - loop.time())
+                monitors.control,
+                max(0.0, deadline - loop.time()),
+                monitors.bound,
             )
             stack.push_async_callback(link.close)
             yield link
@@ -206,10 +210,16 @@ class Session:
             return
         raise busy(monitors.followers[0])
 
-    async def _connect(self, address: str, wait_s: float) -> "_Link":
+    async def _connect(
+        self, address: str, wait_s: float, bound: str | None = None
+    ) -> "_Link":
         timeout_s = self._sessions.connect_timeout_s
         sock = await connect(
-            address, self._monitors.pid, wait_s=wait_s, timeout_s=timeout_s
+            address,
+            self._monitors.pid,
+            wait_s=wait_s,
+            timeout_s=timeout_s,
+            bound=bound,
         )
         client = _Client(address, self._sessions.trace)
         try:

@@ -11,7 +11,7 @@ HAND = "hand"
 #: What stands in the argv, one word a line; all parts of a mark must.
 _ARGV = (
     # Another user's, or that of another QEMU_CLI_HOME.
-    ("qemu-cli", ("/instances/", "/qemu.pid\n", "/probe.sock,")),
+    ("qemu-cli", ("/instances/", "/qemu.pid\n", "/serial.log")),
     ("libvirt", ("\nsocket,id=charmonitor,",)),
     ("libvirt", ("/libvirt/qemu/",)),
     ("lima", ("\n-name\nlima-",)),

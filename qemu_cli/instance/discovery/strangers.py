@@ -40,6 +40,8 @@ def strangers(
 def again(paths: Paths, procfs: ProcFS, vm: VM) -> VM | None:
     """Look at one again without asking it; None: it has ended."""
     assert vm.foreign is not None  # noqa: S101
+    if vm.process is None:
+        return _vm(paths, vm.foreign)
     now = foreign.look_again(procfs, vm.foreign)
     return _vm(paths, now) if now else None
 
@@ -113,21 +115,19 @@ def _vm(paths: Paths, one: Foreign) -> VM:
     return vm
 
 
-def make_room(paths: Paths, vms: Iterable[VM]) -> None:
-    """Make the directories for the locks on their monitors.
+def make_room(paths: Paths, vm: VM) -> None:
+    """Make the directory for the lock on its monitor.
 
     Those of processes that have ended are removed.
     """
-    wanted = [vm.paths.runtime for vm in vms]
-    if not wanted:
-        return
+    vm.paths.runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
     procfs = ProcFS()
-    for directory in wanted:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for directory in paths.foreign.iterdir():
         pid, _, start_time = directory.name.partition("-")
         process = procfs.process(int(pid)) if pid.isdecimal() else None
-        if process is None or str(process.start_time) != start_time:
+        if directory != vm.paths.runtime and (
+            process is None or str(process.start_time) != start_time
+        ):
             _remove(directory)
 
 

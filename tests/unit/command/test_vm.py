@@ -21,7 +21,9 @@ def fake_vm(name, *, process=object(), origin="ours", state="running"):  # noqa:
         state=state,
         reason="",
         process=process,
+        alive=process is not None,
         origin=origin,
+        foreign=None if origin == "ours" else object(),
         monitors=f"monitors of {name}",
     )
 

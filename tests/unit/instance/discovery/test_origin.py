@@ -58,7 +58,7 @@ LINES = {
     "qemu-cli": (
         "qemu-system-x86_64 -name guest=a -pidfile"
         " /home/u/.local/share/qemu-cli/instances/a/qemu.pid -chardev"
-        " socket,id=m1,path=/home/u/run/a/probe.sock,server=on"
+        " file,id=l,path=/home/u/.local/share/qemu-cli/instances/a/serial.log"
     ),
     "hand": "qemu-system-x86_64 -name libvirt -qmp unix:/tmp/q,server",
 }
