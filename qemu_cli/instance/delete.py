@@ -72,6 +72,7 @@ def plan_delete(paths: InstancePaths) -> Plan:
             Remove(str(paths.doomed)),
         ),
         commit=1,
+        frees=True,
     )
 
 

@@ -290,6 +290,8 @@ class Plan(msgspec.Struct, frozen=True):
     :param steps: the steps
     :param commit: index of the first step that is never undone; by
         default there is none, and a failure takes everything back
+    :param frees: it makes room, can be done again from its beginning, and
+        is done without a journal when there is no room for one
     :param also: names of further instances that it touches: a command on
         one of those cleans up, too
     """
@@ -298,6 +300,7 @@ class Plan(msgspec.Struct, frozen=True):
     steps: tuple[AnyStep, ...]
     commit: int | None = None
     also: tuple[str, ...] = ()
+    frees: bool = False
 
     def describe(self) -> list[str]:
         """Every step, as lines that a shell takes where it can be."""

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Iterator
+from errno import EDQUOT, ENOENT, ENOSPC
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,7 +78,9 @@ class Journal:
         self._append(f"{_DETACHED}{index}")
 
     def _append(self, line: str) -> None:
-        with self.path.open("a") as stream:
+        # begin() has made it.
+        with self.path.open("r+") as stream:
+            stream.seek(0, os.SEEK_END)
             stream.write(f"{line}\n")
             stream.flush()
             os.fsync(stream.fileno())
@@ -135,7 +138,7 @@ class Runner:
             even undoing works, that is in its hint, and the next command
             tries again.
         """
-        with _named_errors():
+        with _named_errors(), _room_enough(plan):
             self._journal.begin(plan)
         await self._forward(plan, 0, detach=detach)
 
@@ -181,7 +184,8 @@ class Runner:
             step = plan.steps[index]
             try:
                 with _named_errors():
-                    self._journal.step(index)
+                    with _room_enough(plan):
+                        self._journal.step(index)
                     if detach and isinstance(step, Job):
                         await step.start(self._hands)
                         self._journal.detach(index)
@@ -211,6 +215,17 @@ class Runner:
         for step in reversed(plan.steps[: last + 1]):
             await step.undo(self._hands)
         self._journal.end(plan)
+
+
+@contextlib.contextmanager
+def _room_enough(plan: Plan) -> Iterator[None]:
+    """Go on without notes when the disk is full, if the plan makes room."""
+    try:
+        yield
+    except OSError as error:
+        # ENOENT: the journal was not begun for that reason.
+        if not plan.frees or error.errno not in (ENOSPC, EDQUOT, ENOENT):
+            raise
 
 
 @contextlib.contextmanager

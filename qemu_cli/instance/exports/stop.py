@@ -154,7 +154,7 @@ async def plan_stop(
         steps = list(_forget(paths, export))
     title = f"export stop {vm.name}"
     return [
-        Plan(title, tuple(each), commit=1)
+        Plan(title, tuple(each), commit=1, frees=True)
         for each in (withdrawn, steps)
         if each
     ]

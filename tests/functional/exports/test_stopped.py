@@ -1,5 +1,6 @@
 """nbd-export of a stopped VM: a qemu-storage-daemon serves its disks."""
 
+import asyncio
 import json
 import os
 import signal
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import PIPE, Popen
 
@@ -16,6 +17,7 @@ import pytest
 from qemu_cli.instance.exports import daemon, records
 from qemu_cli.instance.exports.model import Export
 from qemu_cli.proc import Process
+from qemu_cli.steps.daemon import Daemon, running
 from qemu_cli.testing.home import QemuHome
 
 KILLED = Path(__file__).parents[1] / "killed.py"
@@ -296,20 +298,26 @@ def test_a_client_that_vanishes(web: QemuHome) -> None:
     assert_nothing_left(web)
 
 
+def kill_in(
+    home: QemuHome, when: str, index: int, *words: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command that is killed at a step, if it has so many."""
+    return subprocess.run(
+        [sys.executable, KILLED, when, str(index), *words],
+        env=home.environment,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize("kind", ["--writable", "--scratch"])
 def test_killed_between_every_two_steps(web: QemuHome, kind: str) -> None:
     for index in range(100):
         killed = False
         for when in ("noted", "done"):
-            words = ("nbd-export", "web", kind)
-            done = subprocess.run(
-                [sys.executable, KILLED, when, str(index), *words],
-                env=web.environment,
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT_S,
-                check=False,
-            )
+            done = kill_in(web, when, index, "nbd-export", "web", kind)
             if done.returncode == -signal.SIGKILL:
                 killed = True
                 # The guardian may be at it as well: this waits for it.
@@ -323,6 +331,39 @@ def test_killed_between_every_two_steps(web: QemuHome, kind: str) -> None:
             assert index > 2
             return
     raise AssertionError("there was no end to it")
+
+
+def test_killed_while_it_is_taken_down(web: QemuHome) -> None:
+    words = ("nbd-export", "web", "--scratch", "--listen", ":0")
+    ended = False
+    for index in range(100):
+        for when in ("noted", "done"):
+            assert web(*words).rc == 0
+            done = kill_in(web, when, index, "export", "stop", "web")
+            ended = done.returncode == 0
+            if not ended:
+                again = web("export", "stop", "web")
+                assert again.rc in (0, 3), again.err
+            assert io(disk(web), "read -P 1 0 1M")
+            assert_nothing_left(web)
+        if ended:
+            assert index > 1
+            return
+    raise AssertionError("there was no end to it")
+
+
+def test_a_daemon_whose_starter_was_killed(web: QemuHome) -> None:
+    uris(web, "web")
+    export, _ = server(web)
+    paths = web.paths.instance("web")
+    # So it is before it has written that file.
+    pid_file = paths.daemon_pid_file(export.id)
+    pid_file.unlink()
+    step = Daemon((), str(pid_file), (str(paths.daemon_socket(export.id)),))
+    asyncio.run(step.undo(None))  # type: ignore[arg-type]
+    assert running(str(pid_file)) == []
+    web("export", "stop", "web")
+    assert_nothing_left(web)
 
 
 def test_a_daemon_that_is_killed(web: QemuHome) -> None:
@@ -366,6 +407,36 @@ def test_in_the_foreground(web: QemuHome, number: signal.Signals) -> None:
             process.kill()
     until(lambda: not records.read(web.paths.instance("web")))
     assert_nothing_left(web)
+
+
+def test_a_full_disk(short_dir: Path) -> None:
+    directory = short_dir / "t"
+    directory.mkdir()
+    size = ("-o", "size=3M")
+    mounted = run("mount", "-t", "tmpfs", *size, "tmpfs", directory)
+    assert mounted.returncode == 0, mounted.stderr
+    home = QemuHome(directory / "h")
+    try:
+        assert home("create", "web", "--disk", "64M", *SMALL).rc == 0
+        assert io(disk(home), "write -P 1 0 1M")
+        (uri,) = uris(home, "web", "--scratch")
+        assert not io(uri, "write -P 2 0 8M", "-f", "raw")
+        # Who serves it is still there, and so is the disk.
+        assert run("nbdinfo", "--size", uri).stdout.strip() == str(64 << 20)
+        assert home("export", "stop", "web").rc == 0
+        assert io(disk(home), "read -P 1 0 1M")
+        assert_nothing_left(home)
+        with suppress(OSError), (directory / "fill").open("wb") as stream:
+            stream.write(bytes(4 << 20))
+        full = home("nbd-export", "web", "--scratch")
+        assert full.rc == 1
+        assert "No space left on device" in full.err
+        assert_nothing_left(home)
+        # What makes room needs none.
+        assert home("delete", "web", "--yes").rc == 0
+    finally:
+        home.close()
+        run("umount", "-l", directory)
 
 
 def test_nothing_is_changed_by_a_dry_run(web: QemuHome) -> None:
