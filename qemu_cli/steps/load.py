@@ -6,6 +6,8 @@ knows of today to disks of another day; so no step here ever leaves such
 a guest.  (migration/savevm.c in QEMU's sources: load_snapshot)
 """
 
+import asyncio
+import logging
 import re
 import shlex
 from typing import Any
@@ -26,6 +28,8 @@ _BEFORE = re.compile(
     r"|disk-only snapshot"
 )
 
+_log = logging.getLogger(__name__)
+
 
 class LoadSnapshot(Step, frozen=True, tag=True):
     """Have QEMU load an internal snapshot; the guest's CPUs stand still.
@@ -34,9 +38,9 @@ class LoadSnapshot(Step, frozen=True, tag=True):
     :param vmstate: the node whose image has the memory
     :param devices: the nodes of all disks that are written to
     :param in_place: they are what the VM writes to today.  Then a QEMU
-        that fails half-way is ended, and the step counts as done:
-        :class:`TurnBack` comes next.  Else they are copies, nothing is
-        lost, and it is an error.
+        that fails half-way, or does not answer, is ended, and the step
+        counts as done: :class:`TurnBack` comes next.  Else they are
+        copies, nothing is lost, and it is an error.
     """
 
     job_id: str
@@ -58,14 +62,23 @@ class LoadSnapshot(Step, frozen=True, tag=True):
         return Job("snapshot-load", self.job_id, arguments)
 
     async def do(self, hands: Hands) -> None:
+        task = asyncio.ensure_future(self._load_or_end(hands))
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # Neither QEMU nor we could say now which disks are back.
+            _log.warning("going back can't be cancelled; waiting")
+            await asyncio.wait((task,))
+            task.result()
+
+    async def _load_or_end(self, hands: Hands) -> None:
         try:
             await self._load(hands)
-        except RefusedError as error:
-            if not self.in_place or _BEFORE.search(str(error)):
-                raise
-            await _end(hands)
-        except ConnectionLostError:
-            if not self.in_place:
+        except QemuCliError as error:
+            before = isinstance(error, RefusedError) and _BEFORE.search(
+                str(error)
+            )
+            if not self.in_place or before:
                 raise
             await _end(hands)
 
@@ -78,7 +91,7 @@ class LoadSnapshot(Step, frozen=True, tag=True):
         # Nobody noted how far it came, and to load again is harmless.
         try:
             await self.do(hands)
-        except (ConnectionLostError, RefusedError):
+        except QemuCliError:
             return False
         return True
 

@@ -154,6 +154,7 @@ async def _go_back(
     """
     paths, snapshot = vm.paths, todo.snapshot
     _tell(host, vm, todo)
+    said = _said(vm)
     if vm.alive and not todo.same:
         await Hands(host, paths).quit()
         _settle(host, vm)
@@ -165,8 +166,8 @@ async def _go_back(
     after = resolve(host.paths, vm.name, probe=host.probe)
     if todo.same and not after.alive:
         host.say(
-            f"{vm.name}: QEMU could not load it, and was ended"
-            f"{_last_words(vm)}; a new one goes on"
+            f"{vm.name}: QEMU could not load it, and has ended"
+            f"{_last_words(vm, said)}; a new one goes on"
         )
         _settle(host, vm)
         todo = await prepare(host, after, store.load(paths), snapshot)
@@ -175,7 +176,7 @@ async def _go_back(
     if not after.alive:
         raise RefusedError(
             f"the RAM of '{snapshot.name}' can't be loaded"
-            f"{_last_words(vm)}; the disks of '{vm.name}' are as they were "
+            f"{_last_words(vm, said)}; the disks of '{vm.name}' are as they were "
             "then, and QEMU has ended",
             hint=f"'qemu start {vm.name}' boots from them",
         )
@@ -213,9 +214,17 @@ def _settle(host: Host, vm: VM) -> None:
     change.settle(host, vm.paths, command=host.who)
 
 
-def _last_words(vm: VM) -> str:
-    """What QEMU said last, if it said anything."""
-    words = process.last_words(vm.paths.qemu_log).splitlines()[-2:]
+def _said(vm: VM) -> int:
+    """How long QEMU's log is, in bytes."""
+    try:
+        return vm.paths.qemu_log.stat().st_size
+    except OSError:
+        return 0
+
+
+def _last_words(vm: VM, said: int) -> str:
+    """What QEMU has said since then, if it said anything."""
+    words = process.last_words(vm.paths.qemu_log, said).splitlines()[-2:]
     return f" ({'; '.join(words)})" if words else ""
 
 
