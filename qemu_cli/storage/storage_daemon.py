@@ -45,22 +45,29 @@ class Served(NamedTuple):
 
 
 def image_node(
-    file: Path, image_format: str, *, writable: bool = False
+    file: Path,
+    image_format: str,
+    *,
+    writable: bool = False,
+    limit_bytes: int | None = None,
 ) -> dict[str, Any]:
-    """An image file as a block node (QAPI BlockdevOptions)."""
+    """An image file as a block node (QAPI BlockdevOptions).
+
+    :param limit_bytes: the size of the file, when it must not grow
+    """
     device = file.is_block_device()
     common: dict[str, Any] = {"read-only": not writable}
     if writable:
         common["discard"] = "unmap"
-    return {
-        "driver": image_format,
+    protocol: dict[str, Any] = {
+        "driver": "host_device" if device else "file",
+        "filename": str(file),
         **common,
-        "file": {
-            "driver": "host_device" if device else "file",
-            "filename": str(file),
-            **common,
-        },
     }
+    if limit_bytes is not None:
+        bounds = {"driver": "raw", "size": limit_bytes}
+        protocol = {**bounds, **common, "file": protocol}
+    return {"driver": image_format, **common, "file": protocol}
 
 
 def client_node(

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from qemu_cli.errors import BusyError, NotFoundError, StateError
+from qemu_cli.errors import BusyError, NotFoundError, StateError, UsageError
 from qemu_cli.instance import needs, process, saved
 from qemu_cli.instance.exports.model import Export, Wanted
+from qemu_cli.instance.exports.point_in_time import CLUSTER, SCRATCH_MIN
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.model import Disk
 from qemu_cli.instance.vm import VM
@@ -29,6 +30,7 @@ from qemu_cli.storage import (
 )
 from qemu_cli.storage.images import ImageInfo
 from qemu_cli.storage.storage_daemon import Served
+from qemu_cli.units import format_size
 
 
 class Programs(NamedTuple):
@@ -70,6 +72,8 @@ async def layer(host: Host, vm: VM, disk: Disk, wanted: Wanted) -> ImageInfo:
         await check_writable(host, vm, disk)
         check_not_open(Path(found.path))
     await check_unlocked(tool, found)
+    if wanted.kind == "scratch":
+        check_scratch(wanted.scratch_bytes)
     if wanted.bitmap is not None:
         check_bitmap(found, disk, wanted.bitmap)
     return found
@@ -176,6 +180,17 @@ def check_not_open(file: Path) -> None:
         )
 
 
+def check_scratch(size_bytes: int | None) -> None:
+    """See that a scratch file of this size is of any use.
+
+    :raise UsageError: it has no room even for its own tables
+    """
+    if size_bytes is not None and size_bytes < SCRATCH_MIN:
+        raise UsageError(
+            f"--scratch-size: {format_size(SCRATCH_MIN)} is the least"
+        )
+
+
 def check_bitmap(image: ImageInfo, disk: Disk, name: str) -> None:
     """See that an image has a bitmap that clients can be told.
 
@@ -203,21 +218,31 @@ def serve(
     image: ImageInfo,
     *,
     bitmap: str | None = None,
+    scratch_bytes: int | None = None,
 ) -> tuple[AnyStep, ...]:
     """The steps that serve an image.  Pure.
 
     :param export: its record; ``files`` has the overlay of a ``scratch``
+    :param scratch_bytes: the most that this one may take; None: what is
+        free, and then a client's write fails
     """
     before: list[AnyStep] = []
+    if scratch_bytes is not None:
+        scratch_bytes -= scratch_bytes % CLUSTER
     file, image_format = Path(image.path), image.format
     for overlay in export.files:
         argv = qemu_img.create_overlay_argv(
             programs.qemu_img, overlay, file, image_format
         )
         before.append(Tool(argv, creates=overlay))
+        if scratch_bytes is not None:
+            size = str(scratch_bytes)
+            before.append(Tool(("truncate", "--size", size, "--", overlay)))
         file, image_format = Path(overlay), "qcow2"
     node = storage_daemon.image_node(
-        file, image_format, writable=export.writable
+        *(file, image_format),
+        writable=export.writable,
+        limit_bytes=scratch_bytes if export.files else None,
     )
     served = Served(export.id, export.name, node, export.writable, bitmap)
     socket = paths.daemon_socket(export.id)

@@ -139,6 +139,7 @@ def plan(
             steps += daemon.serve(
                 *(paths, facts.programs, export, source.image),
                 bitmap=wanted.bitmap,
+                scratch_bytes=wanted.scratch_bytes,
             )
     return Planned(tuple(steps), tuple(exports))
 

@@ -210,6 +210,20 @@ def test_scratch_is_thrown_away(web: QemuHome) -> None:
     assert_nothing_left(web)
 
 
+def test_scratch_is_bounded(web: QemuHome) -> None:
+    small = web("nbd-export", "web", "--scratch", "--scratch-size", "4k")
+    assert small.rc == 2
+    assert "is the least" in small.err
+    (uri,) = uris(web, "web", "--scratch", "--scratch-size", "4194305")
+    assert io(uri, "write -P 2 0 1M", "-f", "raw")
+    assert not io(uri, "write -P 2 1M 8M", "-f", "raw")
+    assert io(uri, "read -P 2 0 1M", "-f", "raw")
+    (overlay,) = web.paths.instance("web").directory.glob("export-*")
+    assert overlay.stat().st_size == 4 << 20
+    assert web("export", "stop", "web").rc == 0
+    assert_nothing_left(web)
+
+
 def test_a_backing_file(web: QemuHome) -> None:
     assert web("clone", "web", "two").rc == 0
     top = web.paths.instance("two").directory / "disk0.qcow2"
