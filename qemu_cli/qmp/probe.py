@@ -15,7 +15,7 @@ import selectors
 import socket
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qemu_cli.qmp.address import parse, peer_pid
 
@@ -33,11 +33,15 @@ _REACH = {
     errno.EPIPE: "gone",
 }
 
-# Both at once: QEMU takes them in order, and a round trip is saved.
+# All at once: QEMU takes them in order, and a round trip is saved.
 _QUESTION = (
     b'{"execute":"qmp_capabilities","id":1}\n'
     b'{"execute":"query-status","id":2}\n'
 )
+
+
+#: A question that changes nothing: a command and its arguments.
+Question = tuple[str, dict[str, Any]]
 
 
 class Target(NamedTuple):
@@ -46,6 +50,7 @@ class Target(NamedTuple):
     address: str
     pid: int | None = None  # the process that must answer, if known
     sock: socket.socket | None = None  # connected already; closed by us
+    questions: tuple[Question, ...] = ()  # that are asked besides
 
 
 class Answer(NamedTuple):
@@ -60,12 +65,16 @@ class Answer(NamedTuple):
     denied    we may not connect
     garbage   what answers does not speak QMP
     ========  =========================================================
+
+    :param replies: to the further questions, in their order; None: QEMU
+        refused that one
     """
 
     reach: str
     run_state: str | None = None
     version: tuple[int, int, int] | None = None
     detail: str = ""
+    replies: tuple[Any, ...] = ()
 
 
 def probe(
@@ -124,6 +133,8 @@ class Talk:
         self._asked = False
         self._rest = b""
         self._size = 0
+        self._status = ""
+        self._replies: list[Any] = []
 
     def connect(self) -> bool:
         """Connect; false: there is an answer already."""
@@ -185,10 +196,20 @@ class Talk:
                     int(qemu["micro"]),
                 )
                 return self._asked or self._ask()
-            if message.get("id") != 2:
+            number = message.get("id", 0)
+            if number < 2:
+                return True
+            if number == 2:
+                self._status = str(message["return"]["status"])
+            else:
+                self._replies.append(message.get("return"))
+            if len(self._replies) < len(self._target.questions):
                 return True
             self.answer = Answer(
-                "free", str(message["return"]["status"]), self._version
+                "free",
+                self._status,
+                self._version,
+                replies=tuple(self._replies),
             )
         except (ValueError, TypeError, KeyError, AttributeError):
             return self._end("garbage", f"it said {line[:60]!r}")
@@ -198,11 +219,17 @@ class Talk:
 
     def _ask(self) -> bool:
         self._asked = True
+        text = _QUESTION
+        for number, (command, arguments) in enumerate(
+            self._target.questions, start=3
+        ):
+            message = {"execute": command, "arguments": arguments}
+            text += json.dumps({**message, "id": number}).encode() + b"\n"
         if self._trace:
-            for line in _QUESTION.splitlines():
+            for line in text.splitlines():
                 self._trace.sent(self._target.address, line)
         try:
-            self.sock.send(_QUESTION)
+            self.sock.send(text)
         except OSError as error:
             return self._failed(error)
         return True

@@ -53,7 +53,18 @@ def test_free(fake_qmp):
     target = Target(fake.path, os.getpid())
     for _ in range(2):  # the first one leaves the monitor free
         [answer] = probe([target], PATIENCE_S)
-        assert answer == ("free", "paused", (7, 2, 0), "")
+        assert answer == ("free", "paused", (7, 2, 0), "", ())
+
+
+def test_further_questions_have_their_replies(fake_qmp):
+    fake = fake_qmp()
+    fake.on("query-status", {"status": "running"})
+    fake.on("query-name", {"name": "web"})
+    asked = (("query-name", {}), ("no-such-command", {"x": 1}))
+    [answer] = probe([Target(fake.path, questions=asked)], PATIENCE_S)
+    assert answer.reach == "free"
+    assert answer.run_state == "running"
+    assert answer.replies == ({"name": "web"}, None)
 
 
 def test_a_socket_that_is_connected_already(said):
