@@ -1,4 +1,8 @@
-"""Which file a block node is, by what QEMU says of it."""
+"""What block nodes are, by what QEMU says of them.
+
+A node whose backing file is another than its image says is called
+``json:{…}``: so is every overlay that was put on while its VM ran.
+"""
 
 import json
 from collections.abc import Mapping
@@ -8,15 +12,25 @@ from typing import Any
 def file_of(node: Mapping[str, Any]) -> str:
     """Return the name of the file behind a node.
 
-    A node whose backing file is another than its image says is called
-    ``json:{…}``: so is every overlay that was put on while its VM ran.
-
     :param node: as ``query-named-block-nodes`` shows it
     """
+    options = _options(node)
+    while options and "filename" not in options:
+        options = options.get("file", {})
+    return str(options["filename"]) if options else str(node["file"])
+
+
+def lacks_backing(node: Mapping[str, Any]) -> bool:
+    """Tell whether an overlay was opened without what it stands on.
+
+    (``backing_file_depth`` is 0 in every flat reply.)
+    """
+    options = _options(node)
+    return "backing" in options and options["backing"] is None
+
+
+def _options(node: Mapping[str, Any]) -> dict[str, Any]:
     name = str(node["file"])
     if not name.startswith("json:"):
-        return name
-    options = json.loads(name[5:])
-    while isinstance(options, dict) and "filename" not in options:
-        options = options.get("file")
-    return str(options["filename"]) if options else name
+        return {}
+    return dict(json.loads(name[5:]))

@@ -164,6 +164,12 @@ class Runner:
                         hint=f"'qemu job wait {self._journal.owner}' waits"
                         " for its end",
                     )
+                if (
+                    last < plan.point_of_no_return
+                    and not await self._hands.runs()
+                ):
+                    await self._back(plan, last)
+                    return f"'{plan.title}' ended with QEMU: took it back"
                 await self._forward(plan, last)
                 return f"'{plan.title}' has ended: finished it"
             if last == plan.point_of_no_return - 1 and await step.is_done(

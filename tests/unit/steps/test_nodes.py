@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from qemu_cli.steps.nodes import file_of
+from qemu_cli.steps.nodes import file_of, lacks_backing
 
 DEEP = {
     "driver": "qcow2",
@@ -23,3 +23,10 @@ DEEP = {
 )
 def test_the_file_behind_a_node(name: str, file: str) -> None:
     assert file_of({"file": name}) == file
+
+
+def test_an_overlay_that_is_not_put_on_yet() -> None:
+    alone = {**DEEP, "backing": None}
+    assert lacks_backing({"file": f"json:{json.dumps(alone)}"})
+    assert not lacks_backing({"file": f"json:{json.dumps(DEEP)}"})
+    assert not lacks_backing({"file": "/d/disk0.qcow2"})

@@ -70,6 +70,9 @@ class World:
         assert self.job == "pending"
         self.job = None
 
+    async def cancel_job(self, job_id: str) -> None:
+        self.job = None
+
     async def spawn(self, step: Spawn) -> None:
         if self.fails:
             raise QemuCliError("it did not start")
@@ -265,6 +268,7 @@ def test_a_qemu_that_came_up_is_not_ended(world: World) -> None:
 
 def left_to_a_job(world: World, commit: int | None = None) -> None:
     """Run a plan with a job in it, and leave as soon as that runs."""
+    world.qemu = "qemu1"
     plan = Plan(
         "move disk0 of web",
         (
@@ -302,6 +306,16 @@ def test_what_was_left_to_a_job_that_is_gone_is_taken_back(
     world.job = "failed"
     with pytest.raises(StateError, match="the disk is full"):
         world.recover()
+    assert world.tree == {**before, "QEMU": "qemu1"}
+    assert world.recover() is None
+
+
+def test_what_was_left_to_a_job_ends_with_its_qemu(world: World) -> None:
+    before = world.tree
+    left_to_a_job(world)
+    world.qemu = world.job = None
+    told = "'move disk0 of web' ended with QEMU: took it back"
+    assert world.recover() == told
     assert world.tree == before
     assert world.recover() is None
 
