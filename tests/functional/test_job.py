@@ -277,15 +277,31 @@ def test_ctrl_c_ends_the_waiting_and_not_the_job(home):
 
 
 def test_a_job_that_vanishes_with_its_error(home):
-    with backup(home, target=FULL, **{"auto-dismiss": True}, speed=1):
-        pass  # the first MiB fails; it is gone then
-    how = {"auto-dismiss": True, "on-target-error": "enospc"}
-    with backup(home, target=FULL, **how):
-        until(lambda: rows(home)[0]["status"] == "paused")
-        with Wait(home, "a") as wait:
-            ok(home("job", "cancel", "a"))
-            assert wait.end()[0] in (0, 5)
-        assert rows(home) == []
+    middle = {"iotype": "write-zeroes", "sector": 1 << 20, "errno": 28}
+    half = {**FULL, "inject-error": [{"event": "none", **middle}]}
+    with (
+        backup(home, target=half, **{"auto-dismiss": True}),
+        Wait(home, "a") as wait,
+    ):
+        speed_up(home)
+        rc, err = wait.end()
+        assert rc == 5
+        assert "bk has failed: No space left on device" in err
+    assert rows(home) == []
+
+
+def test_a_job_that_somebody_cancels(home):
+    with (
+        backup(home, **{"auto-dismiss": True}),
+        Wait(home, "a") as one,
+        Wait(home, "a") as two,
+    ):
+        ok(home("job", "cancel", "a"))
+        for wait in (one, two):
+            rc, err = wait.end()
+            assert rc == 5
+            assert "cancel" in err
+    assert rows(home) == []
 
 
 def test_progress_on_a_terminal(home):

@@ -28,7 +28,10 @@ _ANSWER_S = 5.0
 #: Backups pause themselves for moments.
 _PAUSED_LOOKS = 4
 
-_EVENTS = ("JOB_STATUS_CHANGE", "BLOCK_JOB_COMPLETED", "MIGRATION")
+_EVENTS = (
+    *("JOB_STATUS_CHANGE", "BLOCK_JOB_COMPLETED", "BLOCK_JOB_CANCELLED"),
+    "MIGRATION",
+)
 
 
 class Waited(NamedTuple):
@@ -64,6 +67,7 @@ async def wait(
     plan = await going_on(host, vm.paths)
     detached = plan if plan and plan.detached else None
     jobs: tuple[Job, ...] = ()
+    lost = bool(detached) and not vm.alive
     try:
         if vm.alive:
             async with asyncio.timeout(timeout_s):
@@ -73,22 +77,23 @@ async def wait(
             f"the jobs of '{vm.name}' go on after {timeout_s:g} s"
         ) from None
     except ConnectionLostError:
-        if not detached:
-            raise ConnectionLostError(
-                f"QEMU of '{vm.name}' has ended, and its jobs with it"
-            ) from None
+        lost = True
+    title = detached.plan.title if detached else None
     if detached:
-        title = detached.plan.title
         try:
             async with changing(host, vm.paths):
                 pass  # the plan has been finished, or taken back
         except JobError as error:
             raise JobError(f"'{title}' has failed: {error}") from None
-        return Waited(jobs, title)
+    if lost:
+        back = f"; '{title}' was taken back" if detached else ""
+        raise ConnectionLostError(
+            f"QEMU of '{vm.name}' has ended, and its jobs with it{back}"
+        )
     for job in jobs:
         if job.has_ended and job.error:
             raise JobError(f"the job {job.id} has failed: {job.error}")
-    return Waited(jobs)
+    return Waited(jobs, title)
 
 
 async def _wait(
@@ -102,8 +107,12 @@ async def _wait(
         watch.begin(pick(vm, await _read(listener, vm), ids))
         with watch.bars:
             while not watch.done:
-                await _event(listener, watch)
-                watch.see(await _read(listener, vm, ended=True))
+                await _hear(listener, watch, _LOOK_S)
+                now = await _read(listener, vm, ended=True)
+                # What QEMU has said before it answered.
+                while await _hear(listener, watch, 0.0):
+                    pass
+                watch.see(now)
         return tuple(watch.jobs.values())
 
 
@@ -169,13 +178,17 @@ class _Watch:
         return job.has_ended or job.waits_for_order
 
 
-async def _event(listener: "Listener", watch: _Watch) -> None:
+async def _hear(listener: "Listener", watch: _Watch, timeout_s: float) -> bool:
+    """Take note of an event; false: there is none."""
     try:
-        event = await listener.get(_LOOK_S)
+        event = await listener.get(timeout_s)
     except TimedOutError:
-        return
-    if event.name == "BLOCK_JOB_COMPLETED" and "error" in event.data:
-        watch.errors[event.data["device"]] = event.data["error"]
+        return False
+    if event.name == "BLOCK_JOB_CANCELLED":
+        watch.errors[event.data["device"]] = "it was cancelled"
+    elif error := event.data.get("error"):
+        watch.errors[event.data["device"]] = error
+    return True
 
 
 async def _read(
