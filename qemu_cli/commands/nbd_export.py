@@ -146,7 +146,7 @@ class NbdExport(Lister):
             for line in serving.plan.describe():
                 self.app.stdout.write(f"{line}\n")
             return 0
-        if wanted.kind == "live":
+        if wanted.kind == "live" and vm.alive:
             self.app.ui.warn(
                 f"{vm.name}: a disk that is written to while it is read is "
                 "a mixture; only its guest knows what is where"

@@ -25,15 +25,13 @@ _PORT_MAX = 65535
 
 
 class Listener(NamedTuple):
-    """A daemon that is to listen, and what it asks of its clients.
+    """Where a daemon is to listen, and what it asks of its clients.
 
-    :param id: names its files
     :param psk: absolute path of the file of keys (psktool(1))
     :param user: the first that has a key in there
     :param x509: absolute path of the directory of certificates
     """
 
-    id: str
     host: str
     port: int
     psk: str | None = None
@@ -53,7 +51,7 @@ class Listener(NamedTuple):
         return f"{uri}?tls-psk-file={quote(self.psk)}" if self.psk else uri
 
 
-def wish(wanted: Wanted, listener_id: str) -> Listener | None:
+def wish(wanted: Wanted) -> Listener | None:
     """Look at what is asked for, and pick the port.
 
     :return: None when nobody is to listen
@@ -97,7 +95,6 @@ def wish(wanted: Wanted, listener_id: str) -> Listener | None:
         check_certificates(Path(x509))
         x509 = str(Path(x509).absolute())
     return Listener(
-        id=listener_id,
         host=host,
         port=free_port(host, port),
         psk=psk,

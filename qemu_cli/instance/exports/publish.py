@@ -19,25 +19,30 @@ from qemu_cli.storage.storage_daemon import Served, Tls
 
 
 def publish(
-    paths: InstancePaths, program: str, listener: Listener, planned: Planned
+    paths: InstancePaths,
+    program: str,
+    id: str,
+    listener: Listener,
+    planned: Planned,
 ) -> Planned:
     """Have a daemon listen for what is served privately.  Pure.
 
     :param program: qemu-storage-daemon
+    :param id: names the files of the one that listens
     """
     before: list[AnyStep] = []
     tls = Tls("x509", listener.x509) if listener.x509 else None
     if listener.psk:
         # QEMU wants a directory with a file of this name.
-        keys = paths.daemon_keys(listener.id)
+        keys = paths.daemon_keys(id)
         link = str(keys / "keys.psk")
         before = [
             MakeDirectory(str(keys)),
             Tool(("ln", "-sfT", listener.psk, link), creates=link),
         ]
         tls = Tls("psk", str(keys))
-    pid_file = paths.daemon_pid_file(listener.id)
-    monitor = paths.daemon_monitor(listener.id)
+    pid_file = paths.daemon_pid_file(id)
+    monitor = paths.daemon_monitor(id)
     argv = storage_daemon.argv(
         program,
         [_served(paths, export) for export in planned.exports],
@@ -52,7 +57,7 @@ def publish(
         steps=(*planned.steps, *before, listens),
         exports=tuple(
             msgspec.structs.replace(
-                export, uri=listener.uri(export.name), listener=listener.id
+                export, uri=listener.uri(export.name), listener=id
             )
             for export in planned.exports
         ),

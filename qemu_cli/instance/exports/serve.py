@@ -96,6 +96,7 @@ async def plan_serve(host: Host, vm: VM, wanted: Wanted) -> Serving:
     :raise UsageError: what is wanted makes no sense
     """
     check.check_sense(vm, wanted)
+    listener = listen.wish(wanted)
     paths = vm.paths
     known = records.read(paths)
     taken = {id for each in known for id in (each.id, each.listener) if id}
@@ -103,10 +104,11 @@ async def plan_serve(host: Host, vm: VM, wanted: Wanted) -> Serving:
         planned = await _by_daemons(host, vm, wanted, known, taken)
     else:
         planned = await _by_qemu(host, vm, wanted, known, taken)
-    taken |= {export.id for export in planned.exports}
-    if listener := listen.wish(wanted, next(records.new_ids(taken))):
+    if listener:
+        taken |= {export.id for export in planned.exports}
+        id = next(records.new_ids(taken))
         program = tools.find("qemu-storage-daemon", host.config)
-        planned = publish.publish(paths, program, listener, planned)
+        planned = publish.publish(paths, program, id, listener, planned)
     steps = (
         *(
             MakeDirectory(str(directory))

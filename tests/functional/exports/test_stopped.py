@@ -108,7 +108,9 @@ def reading(target: str | Path, *options: str) -> "Iterator[Popen[str]]":
 def test_real_clients_read_what_is_on_the_disk(
     web: QemuHome, tmp_path: Path
 ) -> None:
-    (uri,) = uris(web, "web")
+    done = web("nbd-export", "web", "--live")  # it does not move
+    assert done.err == ""
+    (uri,) = done.out.split()
     assert uri.startswith("nbd+unix:///disk0?socket=")
     info = json.loads(run("nbdinfo", "--json", uri).stdout)["exports"][0]
     assert info["export-size"] == 64 << 20

@@ -43,7 +43,7 @@ def test_the_loopback(host: str) -> None:
 def test_not_the_loopback(host: str) -> None:
     assert not listen.is_loopback(host)
     with pytest.raises(UsageError, match="without TLS"):
-        listen.wish(Wanted(listen=f"[{host}]:0"), "e2")
+        listen.wish(Wanted(listen=f"[{host}]:0"))
 
 
 def test_a_port_that_is_taken() -> None:
@@ -69,22 +69,22 @@ def test_an_address_of_another_host() -> None:
 )
 def test_what_makes_no_sense_without_an_address(wanted: Wanted) -> None:
     with pytest.raises(UsageError, match="without --listen"):
-        listen.wish(wanted, "e2")
+        listen.wish(wanted)
 
 
 def test_nobody_listens_unless_told_to() -> None:
-    assert listen.wish(Wanted(), "e2") is None
+    assert listen.wish(Wanted()) is None
 
 
 def test_only_one_kind_of_keys() -> None:
     wanted = Wanted(listen=":0", tls_psk="/k", tls_x509="/d")
     with pytest.raises(UsageError, match="not both"):
-        listen.wish(wanted, "e2")
+        listen.wish(wanted)
 
 
 def test_bitmaps_do_not_come_through() -> None:
     with pytest.raises(UsageError, match="--bitmap"):
-        listen.wish(Wanted(listen=":0", bitmap="b"), "e2")
+        listen.wish(Wanted(listen=":0", bitmap="b"))
 
 
 def test_whose_key_comes_first(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_certificate_that_is_missing(tmp_path: Path) -> None:
 
 
 def test_uris() -> None:
-    plain = Listener("e2", "127.0.0.1", 10809)
+    plain = Listener("127.0.0.1", 10809)
     assert plain.uri("a b/c") == "nbd://127.0.0.1:10809/a%20b%2Fc"
     six = plain._replace(host="::1", x509="/d")
     assert six.uri("disk0") == "nbds://[::1]:10809/disk0"
@@ -116,5 +116,5 @@ def test_uris() -> None:
 
 
 def test_an_address_that_means_all_is_not_printed() -> None:
-    every = Listener("e2", "0.0.0.0", 1, x509="/d")
+    every = Listener("0.0.0.0", 1, x509="/d")
     assert every.uri("disk0") == f"nbds://{socket.gethostname()}:1/disk0"
