@@ -76,6 +76,8 @@ def _rank(one: Access) -> tuple[int, bool]:
 def _look(view: View, line: CommandLine, monitor: Monitor) -> Access:
     if monitor.wrapped == "mux":
         return Access("unreachable", "it shares its monitor with a port")
+    if monitor.wrapped == "pretty":
+        return Access("unreachable", "its monitor is for people (pretty)")
     if monitor.wrapped:
         return Access("unreachable", f"its monitor talks {monitor.wrapped}")
     if monitor.way == "fd":

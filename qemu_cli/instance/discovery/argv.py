@@ -43,7 +43,8 @@ class Monitor(NamedTuple):
     :param address: a path, a name, ``host:port``, or a number
     :param server: QEMU listens; else it connects to somebody
     :param wrapped: what the bytes are wrapped in: ``telnet``,
-        ``websocket``, ``tls``; ``mux`` if others share the chardev
+        ``websocket``, ``tls``; ``pretty`` if each answer is over several
+        lines; ``mux`` if others share the chardev
     """
 
     kind: str
@@ -98,7 +99,9 @@ def parse(
         ):
             if value != "none":
                 kind = "hmp" if option == "monitor" else "qmp"
-                monitors.append((kind, _device(value)))
+                pretty = "on" if option == "qmp-pretty" else "off"
+                keys = {**_device(value), "pretty": pretty}
+                monitors.append((kind, keys))
         elif option == "serial" and value.startswith("mon:"):
             shared = {**_device(value.removeprefix("mon:")), "mux": "on"}
             monitors.append(("hmp", shared))
@@ -118,7 +121,11 @@ def parse(
         name=name,
         uuid=uuid,
         monitors=tuple(
-            _monitor(kind, chardevs.get(keys.get("chardev", ""), keys))
+            _monitor(
+                kind,
+                chardevs.get(keys.get("chardev", ""), keys),
+                pretty=keys.get("pretty") in _TRUE,
+            )
             for kind, keys in monitors
         ),
         daemonized=daemonized,
@@ -210,7 +217,7 @@ def _sections(text: str) -> Iterator[tuple[str, dict[str, str]]]:
     yield section, keys
 
 
-def _monitor(kind: str, keys: dict[str, str]) -> Monitor:
+def _monitor(kind: str, keys: dict[str, str], *, pretty: bool) -> Monitor:
     backend = keys.get("backend", "unknown")
     if backend != "socket":
         return Monitor(kind, backend)
@@ -221,7 +228,7 @@ def _monitor(kind: str, keys: dict[str, str]) -> Monitor:
             for word in ("telnet", "tn3270", "websocket", "mux")
             if keys.get(word) in _TRUE
         ),
-        "tls" if "tls-creds" in keys else "",
+        "tls" if "tls-creds" in keys else "pretty" if pretty else "",
     )
     if "fd" in keys:
         return Monitor(kind, "fd", keys["fd"], server, wrapped)

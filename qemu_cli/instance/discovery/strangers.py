@@ -13,7 +13,7 @@ from qemu_cli.instance.discovery.foreign import Foreign
 from qemu_cli.instance.vm import VM, instance_of
 from qemu_cli.paths import Paths
 from qemu_cli.proc import ProcFS
-from qemu_cli.qmp.address import parse
+from qemu_cli.qmp.address import is_unix, parse
 
 
 def strangers(
@@ -62,13 +62,14 @@ def at(paths: Paths, address: str, known: Iterable[VM]) -> VM:
     if family == AF_UNIX and not address.startswith("@"):
         address = os.path.abspath(address)  # noqa: PTH100
     for vm in known:
-        if vm.foreign and vm.foreign.access.address == address:
-            return vm
-    for vm in known:
-        if vm.foreign and any(
-            monitor.kind == "qmp" and monitor.address == address
+        assert vm.foreign is not None  # noqa: S101
+        there = {vm.foreign.access.address or ""}
+        there |= {
+            monitor.address
             for monitor in vm.foreign.monitors
-        ):
+            if monitor.kind == "qmp"
+        }
+        if _here(address) in map(_here, there):
             return vm
     return _vm(
         paths,
@@ -83,6 +84,18 @@ def at(paths: Paths, address: str, known: Iterable[VM]) -> VM:
             access=Access("free", "", address, address),
         ),
     )
+
+
+def _here(address: str) -> str:
+    """Return the same for all names of one TCP port of this host."""
+    if is_unix(address):
+        return address
+    host, _, port = address.rpartition(":")
+    return f":{port}" if host in _LOOPBACK else address
+
+
+#: How this host is called as a server, and by its clients.
+_LOOPBACK = {"", "localhost", "127.0.0.1", "[::1]", "0.0.0.0", "[::]"}  # noqa: S104
 
 
 def _vm(paths: Paths, one: Foreign) -> VM:

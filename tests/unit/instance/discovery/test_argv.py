@@ -21,13 +21,12 @@ def monitors(*words: str, program: str = "qemu-system-x86_64"):
         ("-qmp", "unix:/run/q.sock,server=on,wait=off"),
         ("-qmp", "unix:/run/q.sock,server,nowait"),
         ("--qmp", "unix:/run/q.sock,server=on,wait=off"),
-        ("-qmp-pretty", "unix:/run/q.sock,server=on"),
         (
             *("-chardev", "socket,id=c,path=/run/q.sock,server=on,wait=off"),
             *("-mon", "chardev=c,mode=control"),
         ),
         (
-            *("-mon", "mode=control,chardev=c,pretty=on"),
+            *("-mon", "mode=control,chardev=c"),
             *("-chardev", "socket,server=on,path=/run/q.sock,id=c"),
         ),
         (
@@ -53,6 +52,17 @@ def test_a_qmp_monitor_by_any_spelling(words):
     ("words", "found"),
     [
         (("-qmp", "stdio"), Monitor("qmp", "stdio")),
+        (
+            ("-qmp-pretty", "unix:/run/q,server=on"),
+            Monitor("qmp", "unix", "/run/q", True, "pretty"),
+        ),
+        (
+            (
+                *("-mon", "mode=control,chardev=c,pretty=on"),
+                *("-chardev", "socket,id=c,path=/run/q,server=on"),
+            ),
+            Monitor("qmp", "unix", "/run/q", True, "pretty"),
+        ),
         (("-qmp", "pty"), Monitor("qmp", "pty")),
         (("-monitor", "vc:80Cx24C"), Monitor("hmp", "vc")),
         (("-monitor", "stdio"), Monitor("hmp", "stdio")),
