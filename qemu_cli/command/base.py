@@ -65,7 +65,7 @@ class Parser(argparse.ArgumentParser):
         :raise UsageError: some are not understood; names the nearest option
         """
         parsed, rest = self.parse_known_args(args, namespace)
-        if rest:
+        if rest and not self._takes_the_rest():
             # A list of words is over for argparse at the first option:
             # `stop web --hard disk0`.
             parsed, rest = self.parse_known_intermixed_args(args, namespace)
@@ -85,6 +85,12 @@ class Parser(argparse.ArgumentParser):
         :raise UsageError: always
         """
         raise UsageError(message, hint=self._see_help())
+
+    def _takes_the_rest(self) -> bool:
+        """Tell whether a positional ends all options (REMAINDER)."""
+        return any(
+            action.nargs == argparse.REMAINDER for action in self._actions
+        )
 
     def _see_help(self) -> str:
         return f"see '{self.prog} --help'"

@@ -115,7 +115,7 @@ class DiskFlatten(PlannedDisk):
 
 
 class DiskCommit(PlannedDisk):
-    """Write a disk's active layer into its backing file, and delete it.
+    """Write a disk's active layer into its backing file.
 
     That makes a chain one layer shorter.  It asks: what the backing file
     held before is gone.  One that is not in the VM's directory, or that

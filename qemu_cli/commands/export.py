@@ -8,7 +8,7 @@ from qemu_cli.command.display import Table
 
 
 class ExportList(Lister):
-    """Show what is served to NBD clients, by 'qemu nbd-export' or by hand.
+    """Show what is served to NBD clients, by whomever.
 
     What somebody made by hand has no name here: QEMU tells only its id.
     """

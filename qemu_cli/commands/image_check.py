@@ -10,7 +10,7 @@ from qemu_cli.units import format_size
 
 
 class ImageCheck(ShowOne):
-    """Look for errors in an image's tables, and mend them with --repair.
+    """Look for errors in an image's tables; --repair mends them.
 
     Leaks only waste space; a damaged image has lost data, or is about to.
     The exit code is 1 when the image is damaged.  Only what nobody has open
@@ -125,7 +125,7 @@ class ImageCompare(ShowOne):
 
 
 class ImageMap(Lister):
-    """Show where the parts of an image are: in which layer, at which place.
+    """Show in which layer the parts of an image are, and where.
 
     A part that is data is in the layer's file; one that is zero takes no
     room there; and where there is nothing nobody has ever written.

@@ -17,7 +17,7 @@ _TOTALS = ("disk", "ranges", "differing_bytes", "size_bytes", "how")
 
 
 class SnapshotDiff(Lister):
-    """Show where the disks differ between two snapshots, or one and now.
+    """Show where disks differ between two snapshots, or one and now.
 
     What is between two external snapshots is known from their layers, at
     once: it says where something was written, be it the same again.  For

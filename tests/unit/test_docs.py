@@ -136,5 +136,7 @@ def test_the_examples_of_a_command_are_understood(words: str) -> None:
     command, _, _ = QemuApp().command_manager.find_command(words.split())
     assert command.examples
     for line in command.examples:
-        [typed] = commands(line)
-        parse(typed)
+        typed = list(commands(line))
+        assert typed
+        for words_typed in typed:
+            parse(words_typed)
