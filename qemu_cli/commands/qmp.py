@@ -95,17 +95,14 @@ class Qmp(Lister):
         ]
 
     def _vm(self, args: argparse.Namespace) -> "VM":
-        from qemu_cli.instance.resolve import resolve
+        from qemu_cli.instance import resolve
 
-        host = self.app.host
-        return resolve(host.paths, args.name, probe=host.probe)
+        return resolve.anyone(self.app.host, args.name)
 
     async def _schema(self, vm: "VM") -> "Schema":
-        from qemu_cli.instance import talk
-
         host = self.app.host_of(vm)
         async with host.sessions.open(vm.monitors) as session:
-            return await talk.schema_of(host, vm, session)
+            return await host.schema(vm, session)
 
     def _replies(self, args: argparse.Namespace) -> list[Any]:
         from qemu_cli.command import loop
@@ -187,15 +184,13 @@ class Hmp(Command):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         from qemu_cli.command import loop
-        from qemu_cli.instance import talk
-        from qemu_cli.instance.resolve import resolve
+        from qemu_cli.instance import resolve, talk
 
         if not parsed_args.words:
             raise UsageError(
                 "no command", hint=f"qemu hmp {parsed_args.name} help"
             )
-        host = self.app.host
-        vm = resolve(host.paths, parsed_args.name, probe=host.probe)
+        vm = resolve.anyone(self.app.host, parsed_args.name)
         host = self.app.host_of(vm)
         text = loop.run(talk.human(host, vm, " ".join(parsed_args.words)))
         self.app.stdout.write(text.replace("\r\n", "\n"))

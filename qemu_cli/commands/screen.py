@@ -19,10 +19,9 @@ class _OnOne(Command):
         return parser
 
     def vm(self, args: argparse.Namespace) -> "VM":
-        from qemu_cli.instance.resolve import resolve
+        from qemu_cli.instance import resolve
 
-        host = self.app.host
-        return resolve(host.paths, args.name, probe=host.probe)
+        return resolve.anyone(self.app.host, args.name)
 
 
 class Screenshot(_OnOne):

@@ -10,6 +10,7 @@ from qemu_cli.errors import QemuCliError
 from qemu_cli.extensions import Hooks
 from qemu_cli.hookfacts import VMFacts
 from qemu_cli.paths import InstancePaths, Paths
+from qemu_cli.proc import ProcFS
 from qemu_cli.progress import Unit
 from qemu_cli.qmp.probe import Answer, Target
 from qemu_cli.qmp.sessions import Sessions
@@ -17,7 +18,8 @@ from qemu_cli.qmp.sessions import Sessions
 if TYPE_CHECKING:
     from qemu_cli.instance.model import Definition
     from qemu_cli.instance.vm import VM
-    from qemu_cli.proc import ProcFS
+    from qemu_cli.qmp.schema import Schema
+    from qemu_cli.qmp.session import Session
 
 
 class Progress(Protocol):
@@ -64,6 +66,13 @@ class Host(NamedTuple):
             all_kinds=all_kinds,
             label=self.hooks.label_process,
         )
+
+    async def schema(self, vm: "VM", session: "Session") -> "Schema":
+        """What the QEMU of a running VM takes, from itself or the cache."""
+        from qemu_cli.qmp import schema
+
+        binary = vm.process and ProcFS().executable(vm.process)
+        return await schema.load(session, binary, self.paths.cache)
 
     def seen_by(self, paths: InstancePaths) -> "Host":
         """Return the same, with the settings that an instance has itself.

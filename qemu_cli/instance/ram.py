@@ -24,7 +24,6 @@ from qemu_cli.instance.failures import hint_for
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.vm import VM
 from qemu_cli.proc import ProcFS
-from qemu_cli.qmp import schema
 from qemu_cli.qmp.session import Session
 from qemu_cli.units import format_size
 
@@ -164,9 +163,7 @@ async def _uri(
     host: Host, vm: VM, session: Session, file: Path, flags: int
 ) -> AsyncIterator[str]:
     """Yield what QEMU is to be told; use it at once."""
-    assert vm.process is not None  # noqa: S101
-    binary = Path(vm.process.argv[0])
-    known = await schema.load(session, binary, host.paths.cache)
+    known = await host.schema(vm, session)
     # One exchange: the descriptor belongs to the connection.
     async with session.exchange():
         if known.has_value("file", "migrate", "channels", "addr", "transport"):

@@ -134,7 +134,7 @@ async def write(host: Host, vm: VM, text: str) -> None:
 async def _send(host: Host, vm: VM, strokes: Iterable[Sequence[str]]) -> None:
     talk.check_runs(vm)
     async with host.sessions.open(vm.monitors) as session:
-        known = await talk.schema_of(host, vm, session)
+        known = await host.schema(vm, session)
         ready = []
         for stroke in strokes:
             keys = [{"type": "qcode", "data": key} for key in stroke]

@@ -149,7 +149,8 @@ def check_can_hear(vm: VM) -> None:
         raise StateError(
             f"'{vm.name}' is paused{f' ({vm.reason})' if vm.reason else ''}:"
             " its guest can't hear us",
-            hint=f"'qemu resume {vm.reference}' first, or 'qemu quit {vm.reference}'",
+            hint=f"'qemu resume {vm.reference}' first, or "
+            f"'qemu quit {vm.reference}'",
         )
 
 
@@ -160,10 +161,11 @@ def _in_vain(vm: VM, timeout_s: float) -> TimedOutError:
             f"the guest of '{vm.name}' has shut down, but QEMU did not end "
             f"in {timeout_s:g} s"
         )
+    see = "" if vm.foreign else f" look at 'qemu console {vm.name}',"
     return TimedOutError(
         f"{what}; it still runs",
-        hint=f"wait longer with --timeout, look at 'qemu console {vm.reference}', "
-        f"or end it: qemu shutdown --force {vm.reference}",
+        hint=f"wait longer with --timeout,{see} or end it: "
+        f"qemu shutdown --force {vm.reference}",
     )
 
 

@@ -3,15 +3,12 @@
 import json
 import shlex
 from collections.abc import AsyncIterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from qemu_cli.errors import ConnectionLostError, StateError, UsageError
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.vm import VM
-from qemu_cli.qmp import arguments, schema
-from qemu_cli.qmp.schema import Schema
-from qemu_cli.qmp.session import Session
+from qemu_cli.qmp import arguments
 
 #: Nothing that QEMU could say follows the reply to it.
 _LAST = "quit"
@@ -71,7 +68,7 @@ async def send(
         host.sessions.open(vm.monitors) as session,
         session.exchange(),
     ):
-        known = await schema_of(host, vm, session)
+        known = await host.schema(vm, session)
         ready = [
             (each.command, arguments.check(known, each.command, each.given))
             for each in orders
@@ -95,19 +92,12 @@ async def human(host: Host, vm: VM, line: str) -> str:
         return await session.human(line)
 
 
-async def schema_of(host: Host, vm: VM, session: Session) -> Schema:
-    """What the QEMU of a VM takes."""
-    assert vm.process is not None  # noqa: S101
-    binary = Path(vm.process.argv[0])
-    return await schema.load(session, binary, host.paths.cache)
-
-
 def check_runs(vm: VM) -> None:
     """Refuse to talk to what is not there.
 
     :raise StateError: the VM has no process
     """
-    if vm.process is None:
+    if not vm.alive:
         raise StateError(
             f"'{vm.name}' does not run: it is {vm.state}",
             hint=f"'qemu start {vm.name}' starts it",

@@ -303,6 +303,18 @@ class ProcFS:
             return ""
         return os.path.basename(exe.removesuffix(" (deleted)"))
 
+    def executable(self, process: Process) -> Path | None:
+        """A path to the program that it runs, though that was replaced.
+
+        :return: None: we may not know, or it has ended
+        """
+        link = f"{self.root}/{process.pid}/exe"
+        try:
+            os.stat(link)
+        except OSError:
+            return None
+        return Path(link)
+
     def _socket_table(self, pid: int) -> dict[str, list[UnixSocket]]:
         try:
             namespace = os.readlink(f"{self.root}/{pid}/ns/net")

@@ -140,12 +140,15 @@ class Schema:
             yield from self._seen_through(name)
 
 
-async def load(session: "Session", binary: Path, cache: Path) -> Schema:
+async def load(session: "Session", binary: Path | None, cache: Path) -> Schema:
     """Ask a QEMU for its schema, or take what it said before.
 
-    :param binary: the executable that runs; a changed file is asked anew
+    :param binary: the executable that runs; a changed file is asked anew;
+        None: nobody knows, so it is asked each time
     :param cache: a directory; made when it is missing
     """
+    if binary is None:
+        return Schema(await session.execute("query-qmp-schema"))
     # What an upgrade replaces has another time or size.
     stat = binary.stat()
     key = f"{os.fsdecode(binary.resolve())}-{stat.st_mtime_ns}-{stat.st_size}"

@@ -3,14 +3,12 @@
 import re
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from qemu_cli.errors import NotFoundError, RefusedError, StateError
 from qemu_cli.instance.exports.model import Wanted
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.vm import VM
-from qemu_cli.qmp import schema
 from qemu_cli.qmp.session import Session
 from qemu_cli.steps.nbd import qom_path
 from qemu_cli.storage import graph, tools
@@ -100,9 +98,7 @@ async def server_is_stoppable(host: Host, vm: VM, session: Session) -> bool:
     the end of the handshake; and it dies when a client leaves an export
     that runs in an I/O thread.
     """
-    assert vm.process is not None  # noqa: S101
-    binary = Path(vm.process.argv[0])
-    known = await schema.load(session, binary, host.paths.cache)
+    known = await host.schema(vm, session)
     return known.has_argument("nbd-server-start", "handshake-max-seconds")
 
 

@@ -176,8 +176,8 @@ async def _go_back(
     if not after.alive:
         raise RefusedError(
             f"the RAM of '{snapshot.name}' can't be loaded"
-            f"{_last_words(vm, said)}; the disks of '{vm.name}' are as they were "
-            "then, and QEMU has ended",
+            f"{_last_words(vm, said)}; the disks of '{vm.name}' are as they "
+            "were then, and QEMU has ended",
             hint=f"'qemu start {vm.name}' boots from them",
         )
     if todo.launch:
