@@ -207,8 +207,12 @@ def own(directory: Path, kind: str, pattern: int) -> Path:
     image = directory / f"own.{kind}"
     make: list[str | Path] = ["qemu-img", "create", "-q", "-f", kind]
     subprocess.run([*make, image, "8M"], check=True)
-    write = ["qemu-io", "-f", kind, "-c", f"write -P {pattern} 0 64k", image]
-    subprocess.run(write, check=True, stdout=subprocess.DEVNULL)
+    write: list[str | Path] = ["qemu-io", "-f", kind, "-c"]
+    subprocess.run(
+        [*write, f"write -P {pattern} 0 64k", image],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     return image
 
 

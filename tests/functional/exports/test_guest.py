@@ -1,0 +1,182 @@
+"""nbd-export of a VM whose guest writes; one guest for all tests."""
+
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from qemu_cli.testing.home import QemuHome
+from qemu_cli.testing.plugin import TinyGuest
+
+if TYPE_CHECKING:
+    from .conftest import Machine
+
+BOOT_TIMEOUT_S = 120.0
+
+#: Counts on two disks in turn, and always on the first one first.
+COUNT = (
+    "i=100000000; while [ -e /tmp/go ]; do i=$((i + 1)); echo $i > /tmp/n; "
+    "for d in vdb vdc; do "
+    "dd if=/tmp/n of=/dev/$d bs=512 conv=sync,fsync 2> /dev/null; "
+    "done; done &"
+)
+
+
+def ok(*words: str | Path) -> str:
+    done = subprocess.run(
+        words, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def booted(
+    home: QemuHome,
+    tiny_guest: TinyGuest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> "Machine":
+    """A guest with an ext4 on /mnt, and two more disks."""
+    from .conftest import Machine
+
+    vm = Machine(home, "g")
+    vm.ok(
+        *("create", "g", "--kernel", tiny_guest.kernel),
+        *("--initrd", tiny_guest.initrd, "--memory", "256M"),
+        *("--append", "console=ttyS0 quiet", "--accel", "tcg"),
+        *("--disk", "32M", "--disk", "8M", "--disk", "8M"),
+    )
+    raw = tmp_path_factory.mktemp("fs") / "ext4.raw"
+    with raw.open("wb") as stream:
+        stream.truncate(32 << 20)
+    ok("mkfs.ext4", "-q", "-F", raw)
+    disk = vm.paths.directory / "disk0.qcow2"
+    ok("qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, disk)
+    vm.ok("start", "g")
+    end = time.monotonic() + BOOT_TIMEOUT_S
+    while "guest#" not in vm.paths.serial_log.read_text(errors="replace"):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    return vm
+
+
+def shell(vm: "Machine", line: str) -> str:
+    result = vm.home("console", "g", "--silence", "300ms", stdin=f"{line}\n")
+    assert result.rc == 0, result.err
+    return result.out
+
+
+def number(image: Path) -> int:
+    return int(image.read_bytes()[:9])
+
+
+@pytest.fixture
+def counting(booted: "Machine") -> Iterator["Machine"]:
+    shell(booted, f"touch /tmp/go; {COUNT}")
+    yield booted
+    shell(booted, "rm /tmp/go")
+    booted.stop("--hard")
+    assert booted.traces() == []
+    assert booted.status() == "running"
+
+
+def test_all_disks_are_of_one_moment(
+    counting: "Machine", tmp_path: Path
+) -> None:
+    seen = []
+    for round_ in range(3):
+        _, first, second = counting.export()
+        time.sleep(1)
+        copies = {}
+        for disk, uri in (("first", first), ("second", second)):
+            copies[disk] = tmp_path / disk
+            ok("nbdcopy", uri, copies[disk])
+            # The guest goes on, and the export does not.
+            ok(
+                "qemu-img",
+                "compare",
+                "-f",
+                "raw",
+                "-F",
+                "raw",
+                uri,
+                copies[disk],
+            )
+        one, two = number(copies["first"]), number(copies["second"])
+        assert one - two in (0, 1), round_
+        assert counting.stop().rc == 0
+        seen.append(one)
+    assert seen[0] < seen[1] < seen[2]
+
+
+@pytest.fixture
+def mounted(booted: "Machine") -> Iterator["Machine"]:
+    shell(booted, "echo >/dev/null; mount | grep -q /mnt && echo MOUNTED")
+    yield booted
+    booted.stop("--hard")
+    assert booted.traces() == []
+    assert "LIVES" in shell(booted, "echo x > /mnt/x && sync && echo LI''VES")
+
+
+def test_frozen_file_systems_are_whole(
+    mounted: "Machine", tmp_path: Path
+) -> None:
+    secret = secrets.token_hex(8)
+    shell(mounted, f"echo {secret} > /mnt/not-synced")
+    served = mounted.ok("nbd-export", "g", "disk0", "--quiesce")
+    assert "frozen" in served.err
+    shell(mounted, "rm /mnt/not-synced; sync")
+    copy = tmp_path / "ext4"
+    ok("nbdcopy", served.out.strip(), copy)
+    assert secret in ok("debugfs", "-R", "cat /not-synced", copy)
+    assert "needs_recovery" not in ok("dumpe2fs", "-h", copy)
+    ok("e2fsck", "-f", "-n", copy)
+
+
+def test_killed_while_the_guest_is_frozen(
+    mounted: "Machine", until: Callable[[Callable[[], object]], None]
+) -> None:
+    """The guardian thaws it, and takes the rest down."""
+    program = """
+import os, signal, sys
+from qemu_cli.app import main
+from qemu_cli.steps.nbd import StartServer
+
+async def die(self, hands):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+StartServer.do = die
+sys.exit(main(["nbd-export", "g", "disk0", "--quiesce"]))
+"""
+    import sys
+
+    killed = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        env=mounted.home.environment,
+        capture_output=True,
+        timeout=120,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    until(lambda: mounted.traces() == [])
+    until(lambda: "was not frozen" in mounted.home("guest", "thaw", "g").err)
+    assert mounted.status() == "running"
+
+
+def test_the_agent_refuses(mounted: "Machine") -> None:
+    """Somebody else has frozen it: it can't be frozen again."""
+    from qemu_cli.testing.home import Result
+
+    refused: Result = mounted.home("guest", "thaw", "g")
+    assert refused.rc == 0
+    assert "was not frozen" in refused.err
+    paused = mounted.ok("pause", "g")
+    assert paused.rc == 0
+    refused = mounted.home("nbd-export", "g", "disk0", "--quiesce")
+    assert refused.rc == 4
+    assert "can't hear us" in refused.err
+    mounted.ok("resume", "g")

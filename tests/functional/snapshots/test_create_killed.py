@@ -1,0 +1,283 @@
+"""qemu snapshot create, and somebody is killed in the middle.
+
+Whether the program or QEMU: nothing is lost, and the next command repairs
+what is left.
+"""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from qemu_cli.instance.snapshots import store
+
+if TYPE_CHECKING:
+    from tests.functional.snapshots.conftest import Machine
+
+    Make = Callable[..., "Machine"]
+
+KILLED = Path(__file__).parents[1] / "killed.py"
+TIMEOUT_S = 120.0
+MIB = 1 << 20
+
+
+def tags(image: Path) -> set[str]:
+    said = subprocess.check_output(
+        ["qemu-img", "info", "-U", "--output=json", image], timeout=TIMEOUT_S
+    )
+    return {each["name"] for each in json.loads(said).get("snapshots", [])}
+
+
+def check(file: Path) -> None:
+    """``qemu-img check`` has nothing to say of an image."""
+    done = subprocess.run(
+        ["qemu-img", "check", "-f", "qcow2", file],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def kill_in(vm: "Machine", when: str, index: int, *words: str) -> bool:
+    """Take a snapshot and be killed; false: it ended before that."""
+    done = subprocess.run(
+        [
+            *(sys.executable, KILLED, when, str(index)),
+            *("snapshot", "create", vm.name, *words),
+        ],
+        env=vm.home.environment,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
+    assert done.returncode in (0, -9), done.stderr
+    return done.returncode == -9
+
+
+def moments() -> Iterator[tuple[str, int]]:
+    """Noted and done, for one step after the other, without end."""
+    for index in range(100):
+        yield "noted", index
+        yield "done", index
+
+
+def consistent(vm: "Machine") -> None:
+    """What is in the tree is there, and nothing else is."""
+    tree = store.load(vm.paths)
+    named = {layer.file for layer in tree.layers}
+    named |= {image.name for image in vm.images.values()}
+    assert vm.files == named
+    keys = {each.key for each in tree.snapshots}
+    external = {e.key for e in tree.snapshots if e.kind == "external"}
+    with_ram = {e.key for e in tree.snapshots if e.memory} & external
+    kept = {file.name for file in vm.paths.snapshots.glob("*")}
+    assert kept - {"tree.json"} == {f"{key}.toml" for key in keys} | {
+        f"{key}.ram" for key in with_ram
+    }
+    for file in vm.files:
+        path = vm.paths.directory / file
+        assert tags(path) == {
+            snapshot.key
+            for snapshot in tree.snapshots
+            if snapshot.kind == "internal"
+            and file in {layer.file for layer in snapshot.layers}
+        }
+    if vm.state == "stopped":
+        for file in vm.files:
+            check(vm.paths.directory / file)
+    else:
+        assert vm.qmp("query-jobs") == []
+        nodes = vm.qmp("query-named-block-nodes", flat=True)
+        named = {node["node-name"] for node in nodes}
+        assert not {name for name in named if name.startswith("s")}
+
+
+@pytest.mark.parametrize(
+    ("running", "options"),
+    [
+        (False, ()),
+        (True, ()),
+        (False, ("--external",)),
+        (True, ("--external",)),
+        (True, ("--external", "--ram")),
+    ],
+)
+def test_the_program_is_killed(
+    vm: "Machine", running: bool, options: tuple[str, ...]
+) -> None:
+    vm.write(1)
+    if running:
+        vm.ok("start", vm.name)
+    for number, (when, index) in enumerate(moments()):
+        vm.write(number + 1)
+        if not kill_in(vm, when, index, f"s{number}", *options):
+            break
+        assert vm.home("list").rc == 0
+        repaired = vm.ok("set", vm.name, "config.lock.timeout=9s")
+        if "had been interrupted" in repaired.err:
+            took_back = "took it back" in repaired.err
+            names = [each.name for each in store.load(vm.paths).snapshots]
+            assert (f"s{number}" in names) != took_back
+        else:
+            # Only the note of how long it took was lost.
+            assert store.load(vm.paths).find(f"s{number}")
+        assert not vm.paths.journal.exists()
+        assert vm.state == ("running" if running else "stopped")
+        assert vm.holds(number + 1)
+        consistent(vm)
+    assert number >= 7
+    consistent(vm)
+    if running:
+        vm.ok("quit", vm.name)
+        consistent(vm)
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a guest's RAM is filled with, so that saving it takes long."""
+    file = tmp_path_factory.mktemp("noise") / "noise"
+    file.write_bytes(random.Random(3).randbytes(160 * MIB))
+    return file
+
+
+@pytest.fixture
+def busy(machine: "Make", noise: Path) -> "Machine":
+    """A running VM whose RAM is full."""
+    loader = f"loader,file={noise},addr={64 * MIB:#x},force-raw=on"
+    vm = machine(
+        *("--disk", "8M", "--disk", "8M,bus=scsi", "--memory", "256M"),
+        *("--qemu-arg=-device", f"--qemu-arg={loader}"),
+    )
+    vm.write(1)
+    vm.snapshot("before")
+    vm.write(2)
+    vm.ok("start", vm.name)
+    return vm
+
+
+def until_written(vm: "Machine", size_bytes: int) -> None:
+    """Wait until QEMU is in the middle of writing RAM."""
+    end = time.monotonic() + TIMEOUT_S
+    while vm.images["disk0"].stat().st_size < size_bytes:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_qemu_is_killed_while_it_writes_the_ram(
+    busy: "Machine", share: float
+) -> None:
+    process = subprocess.Popen(
+        [busy.home.executable, "snapshot", "create", busy.name, "s2", "-y"],
+        env=busy.home.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until_written(busy, int(share * 160 * MIB))
+        busy.kill()
+        _, said = process.communicate(timeout=TIMEOUT_S)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 1, said
+    assert "QEMU closed" in said
+    for image in busy.images.values():
+        check(image)
+        assert tags(image) == {"before"}
+    assert busy.state == "crashed"
+    # Nothing stands in the way of the next one.
+    busy.ok("start", busy.name)
+    assert busy.holds(2)
+    busy.snapshot("s2", "--yes")
+    busy.ok("quit", busy.name)
+    for image in busy.images.values():
+        check(image)
+        assert tags(image) == {"before", "s2"}
+    subprocess.run(
+        ["qemu-img", "snapshot", "-a", "before", busy.images["disk0"]],
+        check=True,
+    )
+    assert busy.holds(1, "disk0")
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["program", "both"])
+def test_they_are_killed_while_ram_is_written(
+    busy: "Machine", both: bool
+) -> None:
+    """QEMU goes on with what it was told, and the next one finds it."""
+    process = subprocess.Popen(
+        [busy.home.executable, "snapshot", "create", busy.name, "s2", "-y"],
+        env=busy.home.environment,
+        stderr=subprocess.DEVNULL,
+    )
+    until_written(busy, 16 * MIB)
+    process.kill()
+    process.wait()
+    if both:
+        busy.kill()
+    repaired = busy.ok("set", busy.name, "config.lock.timeout=30s")
+    done = "finished it" if not both else "took it back"
+    assert f"had been interrupted: {done}" in repaired.err
+    if both:
+        assert busy.state == "crashed"
+    else:
+        assert busy.state == "running"
+        busy.ok("quit", busy.name)
+    for image in busy.images.values():
+        check(image)
+        assert tags(image) == {"before"} | ({"s2"} if not both else set())
+
+
+def test_ctrl_c_cancels_the_writing_of_ram_to_a_file(busy: "Machine") -> None:
+    process = subprocess.Popen(
+        [
+            *(busy.home.executable, "snapshot", "create", busy.name, "e2"),
+            *("--external", "--ram"),
+        ],
+        env=busy.home.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    ram = busy.paths.snapshot_ram("e2")
+    end = time.monotonic() + TIMEOUT_S
+    while not ram.exists() or ram.stat().st_size < 8 * MIB:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 130, said
+    assert not ram.exists()
+    assert busy.state == "running"
+    assert busy.files == {"disk0.qcow2", "disk1.qcow2"}
+    assert [e.name for e in store.load(busy.paths).snapshots] == ["before"]
+    assert busy.holds(2)
+
+
+def test_two_at_the_same_time(vm: "Machine") -> None:
+    """They take turns; neither loses anything."""
+    vm.ok("start", vm.name)
+    processes = [
+        subprocess.Popen(
+            [vm.home.executable, "snapshot", "create", vm.name, *words],
+            env=vm.home.environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for words in (("a",), ("b", "--external"), ("c",), ("d", "--external"))
+    ]
+    for process in processes:
+        _, said = process.communicate(timeout=TIMEOUT_S)
+        assert process.returncode == 0, said
+    tree = store.load(vm.paths)
+    assert {each.name for each in tree.snapshots} == set("abcd")
+    assert len(tree.line(tree.current)) == 4
+    consistent(vm)

@@ -1,0 +1,93 @@
+"""Random graphs of snapshots: nothing that was kept is ever another.
+
+What is done is drawn: writes, snapshots of both kinds, going back,
+deleting, growing, cloning; each may be killed after some of its steps.
+After every deed all that was kept is read, and compared.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.functional.snapshots.worlds import Template, World
+
+NUMBERS = st.integers(0, 30)
+#: Mostly a command comes to its end.
+KILLS = st.one_of(st.none(), st.none(), st.integers(0, 9))
+DISKS = st.integers(0, 1)
+
+WRITE = st.tuples(st.just("write"), DISKS, NUMBERS, st.integers(0, 250))
+TAKE = st.tuples(st.just("take"), st.booleans(), st.booleans(), KILLS)
+REVERT = st.tuples(st.just("revert"), NUMBERS, KILLS)
+DROP = st.tuples(
+    st.just("drop"), st.sets(NUMBERS, min_size=1, max_size=2), KILLS
+)
+GROW = st.tuples(st.just("grow"), DISKS)
+LINK = st.tuples(st.just("link"))
+POWER = st.tuples(st.just("power"))
+
+STOPPED = st.lists(
+    st.one_of(WRITE, WRITE, TAKE, TAKE, REVERT, DROP, GROW, LINK),
+    min_size=5,
+    max_size=14,
+)
+RUNNING = st.lists(
+    st.one_of(WRITE, WRITE, TAKE, TAKE, REVERT, DROP, DROP, GROW, POWER),
+    min_size=5,
+    max_size=12,
+)
+
+
+@pytest.fixture(scope="module")
+def template() -> Iterator[Template]:
+    with tempfile.TemporaryDirectory(prefix="q-") as directory:
+        yield Template(
+            Path(directory, "h"), "--disk", "512k", "--firmware", "uefi"
+        )
+
+
+def live_through(world: World, deeds: list[tuple]) -> None:
+    for kind, *args in deeds:
+        if kind in ("write", "grow"):
+            args[0] = world.disks[args[0]]
+        getattr(world, kind)(*args)
+        world.look()
+    for number in range(len(world.snapshots)):
+        world.revert(number, None)
+        world.look()
+    if world.vm.alive:
+        world.power()
+    world.sound()
+
+
+#: Where something is wrong, finding the shortest way there takes hours.
+SETTINGS = settings(
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@settings(SETTINGS, max_examples=20)
+@given(deeds=STOPPED)
+def test_stopped(template: Template, deeds: list[tuple]) -> None:
+    world = World(template)
+    try:
+        live_through(world, deeds)
+    finally:
+        world.close()
+
+
+@settings(SETTINGS, max_examples=8)
+@given(deeds=RUNNING)
+def test_running(template: Template, deeds: list[tuple]) -> None:
+    world = World(template)
+    try:
+        world.power()
+        live_through(world, deeds)
+    finally:
+        world.close()

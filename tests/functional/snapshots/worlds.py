@@ -1,0 +1,408 @@
+"""An instance, and beside it a simple notion of what it has to hold.
+
+The services are called in this process: a command each would take ten
+times as long.  Every deed is checked against the notion, in full.
+"""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from qemu_cli.config import Config
+from qemu_cli.errors import QemuCliError, UsageError
+from qemu_cli.extensions import Hooks
+from qemu_cli.instance import change, clone, delete, model, shutdown, start
+from qemu_cli.instance.disks import resize
+from qemu_cli.instance.host import Host
+from qemu_cli.instance.resolve import resolve
+from qemu_cli.instance.snapshots import (
+    check,
+    create,
+    layers,
+    merging,
+    revert,
+    store,
+)
+from qemu_cli.instance.snapshots.delete import delete as delete_snapshots
+from qemu_cli.instance.vm import VM
+from qemu_cli.qmp.sessions import Sessions
+from qemu_cli.steps.runner import Journal, Runner
+from qemu_cli.storage import graph
+from qemu_cli.testing.home import QemuHome
+
+UNIT = 32 << 10  # half a cluster
+_TIMEOUT_S = 60.0
+
+_T = TypeVar("_T")
+
+Contents = dict[str, bytes]
+
+
+class Killed(BaseException):
+    """The program is dead; nothing that it would have done is done."""
+
+
+@contextlib.contextmanager
+def dying(after: int | None) -> Iterator[None]:
+    """Die when so many steps are done; None: live on."""
+    if after is None:
+        yield
+        return
+    left = after
+    note, give_up = Journal.step, Runner._give_up
+
+    def step(self: Journal, index: int) -> None:
+        nonlocal left
+        if not left:
+            raise Killed
+        left -= 1
+        note(self, index)
+
+    async def nothing(self: Runner, *args: Any) -> None:
+        return
+
+    Journal.step, Runner._give_up = step, nothing  # type: ignore[method-assign]
+    try:
+        yield
+    except Killed:
+        pass
+    finally:
+        Journal.step, Runner._give_up = note, give_up  # type: ignore[method-assign]
+
+
+class Template:
+    """An instance to begin with, made once."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        self.directory = directory
+        home = QemuHome(directory)
+        done = home(
+            *("create", "web", "--memory", "64M", "--accel", "tcg"),
+            *("--nic", "none", *options),
+        )
+        assert done.rc == 0, done.err
+
+
+class World:
+    """The instance ``web``, and what it has to hold.
+
+    :param today: the disks' content
+    :param snapshots: what was there when each was taken
+    """
+
+    def __init__(self, template: Template) -> None:
+        directory = Path(tempfile.mkdtemp(prefix="q-"))
+        shutil.rmtree(directory)
+        shutil.copytree(template.directory, directory)
+        self.home = QemuHome(directory)
+        paths = self.home.paths
+        self.host = Host(
+            paths=paths,
+            config=Config(
+                user=paths.user_config,
+                system=paths.system_config,
+                environ={},
+            ),
+            sessions=Sessions(),
+            hooks=Hooks(self._said),
+            say=self._said,
+            warn=self._said,
+            progress=self._progress,
+            who="test",
+        )
+        self.paths = paths.instance("web")
+        self.said: list[str] = []
+        self.snapshots: dict[str, Contents] = {}
+        self.clone: Contents | None = None
+        self.count = 0
+        self.today = self._read_today()
+
+    def close(self) -> None:
+        self.home.close()
+        shutil.rmtree(self.home.directory)
+
+    def _said(self, text: str) -> None:
+        self.said.append(text)
+
+    @contextlib.contextmanager
+    def _progress(self, label: str) -> Iterator[Any]:
+        yield lambda done, total: None
+
+    def do(self, work: Coroutine[Any, Any, _T]) -> _T:
+        return asyncio.run(work)
+
+    @property
+    def vm(self) -> VM:
+        return resolve(self.host.paths, "web", probe=self.host.probe)
+
+    @property
+    def tree(self) -> store.Tree:
+        return store.load(self.paths)
+
+    @property
+    def disks(self) -> list[str]:
+        return sorted(self.today)
+
+    # What can be done.
+
+    def write(self, disk: str, unit: int, pattern: int) -> None:
+        """Write a unit; pattern 0 tells the image that there are zeros."""
+        units = len(self.today[disk]) // UNIT
+        start = unit % units * UNIT
+        how = f"write -P {pattern}" if pattern else "write -z"
+        self._io(disk, f"{how} {start} {UNIT}")
+        held = bytearray(self.today[disk])
+        held[start : start + UNIT] = bytes([pattern]) * UNIT
+        self.today[disk] = bytes(held)
+
+    def grow(self, disk: str) -> None:
+        held = self.today[disk]
+        if disk == model.NVRAM_ID or len(held) > 16 * UNIT:
+            return
+        try:
+            self.do(
+                resize.resize(
+                    *(self.host, self.vm, disk, f"+{3 * UNIT}"),
+                    confirm=self._said,
+                )
+            )
+        except QemuCliError as error:
+            self._said(f"no resize: {error}")
+            return
+        self.today[disk] = held + bytes(3 * UNIT)
+
+    def take(self, external: bool, ram: bool, kill: int | None) -> None:
+        self.count += 1
+        name = f"s{self.count}"
+        vm = self.vm
+        wanted = check.Wanted(
+            name, external=external, ram=external and ram and vm.alive
+        )
+        with dying(kill):
+            self.do(create.create(self.host, vm, wanted))
+        self._recover(kill)
+        if kill is None or name in self._names():
+            self.snapshots[name] = dict(self.today)
+
+    def revert(self, number: int, kill: int | None) -> None:
+        names = sorted(self.snapshots)
+        if not names:
+            return
+        name = names[number % len(names)]
+        with dying(kill):
+            self.do(
+                revert.revert(
+                    self.host,
+                    self.vm,
+                    revert.Wanted(name),
+                    confirm=self._said,
+                )
+            )
+        self._recover(kill)
+        before, self.today = self.today, dict(self.snapshots[name])
+        if kill is not None and self._read_today() != self.today:
+            self.today = before
+
+    def drop(self, numbers: set[int], kill: int | None) -> None:
+        names = sorted(self.snapshots)
+        doomed = sorted(
+            {names[each % len(names)] for each in numbers if names}
+        )
+        if not doomed:
+            return
+        vm = self.vm
+        try:
+            with dying(kill):
+                self._delete(vm, *doomed)
+        except QemuCliError as error:
+            # What its QEMU only reads can't be deleted while it runs.
+            assert vm.alive, error
+            assert "only reads" in str(error)
+            return
+        self._recover(kill)
+        left = self._names()
+        if kill is None:
+            assert not left.intersection(doomed)
+        else:
+            with contextlib.suppress(UsageError):
+                self._delete(self.vm)
+        assert not merging.merges(self._layers())
+        for name in doomed:
+            if name not in left:
+                del self.snapshots[name]
+
+    def _delete(self, vm: VM, *names: str) -> None:
+        self.do(delete_snapshots(self.host, vm, names, confirm=self._said))
+
+    def link(self) -> None:
+        """Make a clone, or delete it."""
+        if self.clone is not None:
+            other = resolve(self.host.paths, "other", probe=self.host.probe)
+            self.do(delete.delete(self.host, other))
+            self.clone = None
+        elif not self.vm.alive:
+            self.do(clone.clone(self.host, self.vm, "other"))
+            self.clone = dict(self.today)
+
+    def power(self) -> None:
+        """Start it, or end its QEMU."""
+        vm = self.vm
+        if vm.alive:
+            self.do(shutdown.quit_(self.host, vm))
+        else:
+            self.do(start.start(self.host, vm, paused=True))
+
+    def _recover(self, kill: int | None) -> None:
+        if kill is None:
+            return
+
+        async def nothing() -> None:
+            async with change.changing(self.host, self.paths):
+                pass
+
+        self.do(nothing())
+
+    # What has to be.
+
+    def look(self) -> None:
+        """Check everything that can be read."""
+        assert self._names() == set(self.snapshots)
+        assert self._read_today() == self.today
+        for name, contents in self.snapshots.items():
+            snapshot = self.tree.find(name)
+            tag = snapshot.key if snapshot.kind == "internal" else None
+            for layer in snapshot.layers:
+                held = contents[layer.id]
+                read = self._read(layer.file, layer.format, tag)
+                if tag:  # it is shown as large as the image is today
+                    assert not any(read[len(held) :])
+                    read = read[: len(held)]
+                assert read == held, (name, layer)
+        if self.clone is not None:
+            other = self.host.paths.instance("other")
+            for disk in model.load(other.definition).disks:
+                assert (
+                    self._read(str(other.directory / disk.file), disk.format)
+                    == self.clone[disk.id]
+                )
+        self._nothing_is_left()
+
+    def _nothing_is_left(self) -> None:
+        """No file is there that nobody needs."""
+        found = self._layers()
+        needed = {file.name for file in found.live}
+        needed |= {file.name for file, who in found.users.items() if who}
+        there = {file.name for file in self.paths.directory.glob("*.qcow2")}
+        # What only a clone needs is in nobody's chain here.
+        assert there <= needed or self.clone is not None
+
+    def _layers(self) -> layers.Layers:
+        return self.do(
+            layers.read(
+                self.host,
+                self.paths,
+                model.load(self.paths.definition),
+                self.tree,
+                tool="qemu-img",
+            )
+        )
+
+    def sound(self) -> None:
+        """``qemu-img check`` has nothing to say of any image."""
+        for file in self.paths.directory.glob("*.qcow2"):
+            done = subprocess.run(
+                ["qemu-img", "check", "-f", "qcow2", file],
+                capture_output=True,
+                text=True,
+                timeout=_TIMEOUT_S,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+
+    def _names(self) -> set[str]:
+        return {each.name for each in self.tree.snapshots}
+
+    def _read_today(self) -> Contents:
+        if self.vm.alive:
+            self.do(self._flush())
+        definition = model.load(self.paths.definition)
+        return {
+            image.id: self._read(image.file, image.format)
+            for image in definition.images
+        }
+
+    def _read(
+        self, file: str, image_format: str, tag: str | None = None
+    ) -> bytes:
+        target = self.home.directory / "read"
+        inside = ("-l", f"snapshot.name={tag}") if tag else ()
+        done = subprocess.run(
+            [
+                *("qemu-img", "convert", "-U", *inside),
+                *("-f", image_format, "-O", "raw"),
+                *(self.paths.directory / file, target),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+        )
+        assert done.returncode == 0, done.stderr
+        content = target.read_bytes()
+        target.unlink()
+        return content
+
+    # As the guest.
+
+    def _io(self, disk: str, command: str) -> None:
+        if self.vm.alive:
+            self.do(self._tell(disk, command))
+            return
+        images = model.load(self.paths.definition).images
+        file = next(each.file for each in images if each.id == disk)
+        done = subprocess.run(
+            [
+                *("qemu-io", "-f", "qcow2", "-c", command),
+                self.paths.directory / file,
+            ],
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+        )
+        assert "wrote" in done.stdout, done.stdout + done.stderr
+
+    async def _tell(self, disk: str, command: str) -> None:
+        images = model.load(self.paths.definition).images
+        file = next(each.file for each in images if each.id == disk)
+        async with self.host.sessions.open(self.vm.monitors) as session:
+            found = await graph.read(session)
+            (device,) = [
+                each
+                for each in found.devices
+                if found.chain(each)
+                and Path(found.active(each).file).samefile(
+                    self.paths.directory / file
+                )
+            ]
+            said = self.paths.qemu_log.stat().st_size
+            line = f'qemu-io -d {device.qdev} "{command}"'
+            text = await session.execute(
+                "human-monitor-command", {"command-line": line}
+            )
+        with self.paths.qemu_log.open() as stream:
+            stream.seek(said)
+            assert "wrote" in stream.read(), json.dumps([line, text])
+
+    async def _flush(self) -> None:
+        async with self.host.sessions.open(self.vm.monitors) as session:
+            found = await graph.read(session)
+            for device in found.devices:
+                if found.chain(device):
+                    line = f"qemu-io {found.active(device).name} flush"
+                    await session.execute(
+                        "human-monitor-command", {"command-line": line}
+                    )
