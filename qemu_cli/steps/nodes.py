@@ -20,13 +20,13 @@ def file_of(node: Mapping[str, Any]) -> str:
     return str(options["filename"]) if options else str(node["file"])
 
 
-def lacks_backing(node: Mapping[str, Any]) -> bool:
-    """Tell whether an overlay was opened without what it stands on.
+def stands_on_another(node: Mapping[str, Any]) -> bool:
+    """Tell whether an overlay was put on what it stands on.
 
-    (``backing_file_depth`` is 0 in every flat reply.)
+    (``backing_file_depth`` is 0 in every flat reply, and the image's
+    ``backing-filename`` is what its header says.)
     """
-    options = _options(node)
-    return "backing" in options and options["backing"] is None
+    return bool(node.get("backing_file"))
 
 
 def _options(node: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 from qemu_cli.errors import ConnectionLostError, QemuCliError
 from qemu_cli.steps.base import Hands, Step
 from qemu_cli.steps.job import Job
-from qemu_cli.steps.nodes import file_of, lacks_backing
+from qemu_cli.steps.nodes import file_of, stands_on_another
 from qemu_cli.steps.tool import run_tool
 
 #: What qemu-img check exits with: whatever it finds is no reason to stop.
@@ -176,7 +176,7 @@ class PutOverlays(Step, frozen=True, tag=True):
         if not await hands.runs():
             return True
         nodes = await hands.execute("query-named-block-nodes", {"flat": True})
-        standing = [file_of(node) for node in nodes if not lacks_backing(node)]
+        standing = [file_of(node) for node in nodes if stands_on_another(node)]
         return all(
             any(_same(name, file) for name in standing)
             for _, _, file in self.overlays

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from qemu_cli.steps.nodes import file_of, lacks_backing
+from qemu_cli.steps.nodes import file_of, stands_on_another
 
 DEEP = {
     "driver": "qcow2",
@@ -26,7 +26,12 @@ def test_the_file_behind_a_node(name: str, file: str) -> None:
 
 
 def test_an_overlay_that_is_not_put_on_yet() -> None:
+    """As QEMU 7.2 and 10 show it, before and after the transaction."""
     alone = {**DEEP, "backing": None}
-    assert lacks_backing({"file": f"json:{json.dumps(alone)}"})
-    assert not lacks_backing({"file": f"json:{json.dumps(DEEP)}"})
-    assert not lacks_backing({"file": "/d/disk0.qcow2"})
+    image = {"backing-filename": "/d/disk0.qcow2"}
+    shown = {"image": image, "backing_file_depth": 0}
+    before = {**shown, "file": f"json:{json.dumps(alone)}"}
+    assert not stands_on_another(before)
+    assert not stands_on_another({"file": "/d/disk0.1.qcow2", "image": {}})
+    after = {**shown, "file": "/d/disk0.1.qcow2", "backing_file": "/d/disk0"}
+    assert stands_on_another(after)
