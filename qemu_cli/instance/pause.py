@@ -49,16 +49,19 @@ async def resume(host: Host, vm: VM) -> str:
     """
     async with attending(host, vm) as now:
         check_answers(now)
-        was = now.run_state or ""
-        if now.state == "running":
-            raise StateError(f"'{vm.name}' is running already")
-        if was in NEEDS_RESET:
-            raise StateError(
-                f"'{vm.name}' can't be resumed: {NEEDS_RESET[was]} ({was})",
-                hint=f"'qemu reset {vm.reference}' boots it again, "
-                f"'qemu quit {vm.reference}' ends it",
-            )
         async with host.sessions.open(now.monitors) as session:
+            # Of one whose monitor was held, nothing is known before.
+            status = await session.execute("query-status")
+            was = str(status["status"])
+            if was == "running":
+                raise StateError(f"'{vm.name}' is running already")
+            if was in NEEDS_RESET:
+                raise StateError(
+                    f"'{vm.name}' can't be resumed: "
+                    f"{NEEDS_RESET[was]} ({was})",
+                    hint=f"'qemu reset {vm.reference}' boots it again, "
+                    f"'qemu quit {vm.reference}' ends it",
+                )
             if was == "suspended":
                 await session.execute("system_wakeup")
             elif was == "io-error":

@@ -226,11 +226,8 @@ def look(
                     asked.append(index)
                     yield Target(monitor, vm.process.pid)
                 else:
-                    vm = vm._replace(
-                        state="busy",
-                        reason="all its monitors are in use",
-                        reach="busy",
-                    )
+                    all_held = "all its monitors are in use"
+                    vm = _judge(vm, Answer("busy", detail=all_held))
             vms.append(vm)
 
     for index, answer in zip(asked, probe(targets()), strict=True):
@@ -334,7 +331,8 @@ def _judge(vm: VM, answer: Answer) -> VM:
         return vm._replace(state="paused", reason=vm.reason or reason)
     if vm.foreign:
         return _judge_stranger(vm, answer)
-    if answer.reach in ("stuck", "gone", "busy"):
+    # A stranger: whoever starts it listens until QEMU does.
+    if answer.reach in ("stuck", "gone", "busy", "stranger"):
         change = _change_under_way(vm.paths)
         if change.startswith("start "):
             return vm._replace(state="starting", reason="not ready yet")
@@ -354,6 +352,8 @@ def _judge_stranger(vm: VM, answer: Answer) -> VM:
         return vm  # not QEMU's fault: it may run very well
     reason = answer.detail
     if answer.reach == "busy":
+        # It has taken us, and nobody else is there.
+        vm = vm._replace(reach="stuck")
         reason = "its monitor does not greet"
     return vm._replace(state="unresponsive", reason=reason)
 

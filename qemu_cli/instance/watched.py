@@ -39,9 +39,9 @@ async def states(host: Host, vm: VM) -> AsyncIterator[VM]:
 
 
 async def alive(host: Host, vm: VM) -> VM:
-    """Wait until a VM has a process."""
+    """Wait until a VM has a process, and that listens itself."""
     async for now in states(host, vm):
-        if now.alive:
+        if now.alive and now.state != "starting" and now.reach != "stranger":
             return now
     raise AssertionError  # states() has no end
 

@@ -145,7 +145,8 @@ def test_inside_the_guest(qemu_home, create, waiting):
     ]
     assert qemu_home("start", "web").rc == 0
     assert wanted[0]() == (0, "web: console:^GUEST-READY$: GUEST-READY\n")
-    assert wanted[1]()[0] == 0
+    agent = wanted[1]()
+    assert agent[0] == 0, agent
     # The user network takes the connection, though nobody listens.
     closed = qemu_home("wait", "web", "--for", "port:7777", "--timeout", "2s")
     assert closed.rc == 7

@@ -123,9 +123,8 @@ def _find(vm: VM, wanted: Wanted) -> tuple[Tree, Snapshot]:
 
 async def _check(host: Host, vm: VM, snapshot: Snapshot) -> None:
     """Refuse while a change would spoil something, or can't be made."""
-    check_changeable(vm)
-    held.check_unused(vm.paths)
     held.check_not_held(vm.paths, snapshot.key, snapshot.name)
+    check_changeable(vm)
     if not vm.alive:
         return
     async with host.sessions.open(vm.monitors) as session:

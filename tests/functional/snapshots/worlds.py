@@ -92,11 +92,13 @@ class Template:
 class World:
     """The instance ``web``, and what it has to hold.
 
+    :param runs: its guest runs whenever its QEMU does
     :param today: the disks' content
     :param snapshots: what was there when each was taken
     """
 
-    def __init__(self, template: Template) -> None:
+    def __init__(self, template: Template, *, runs: bool = False) -> None:
+        self.runs = runs
         directory = Path(tempfile.mkdtemp(prefix="q-"))
         shutil.rmtree(directory)
         shutil.copytree(template.directory, directory)
@@ -131,7 +133,7 @@ class World:
         self.said.append(text)
 
     @contextlib.contextmanager
-    def _progress(self, label: str) -> Iterator[Any]:
+    def _progress(self, label: str, unit: str = "") -> Iterator[Any]:
         yield lambda done, total: None
 
     def do(self, work: Coroutine[Any, Any, _T]) -> _T:
@@ -256,7 +258,7 @@ class World:
         if vm.alive:
             self.do(shutdown.quit_(self.host, vm))
         else:
-            self.do(start.start(self.host, vm, paused=True))
+            self.do(start.start(self.host, vm, paused=not self.runs))
 
     def _recover(self, kill: int | None) -> None:
         if kill is None:

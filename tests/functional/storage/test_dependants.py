@@ -32,10 +32,10 @@ def test_header_agrees_with_qemu_img(qemu_img: str, tmp_path: Path) -> None:
             *("-b", str(base), "-F", "raw", str(top)),
         )
         said = asyncio.run(images.info(qemu_img, top, format="qcow2"))
-        assert header.read(top) == (said.backing_file, "raw", None)
+        assert header.read(top)[:3] == (said.backing_file, "raw", None)
     image = tmp_path / "image"
     create(qemu_img, "qcow2", "-o", f"data_file={data}", str(image), "1M")
-    assert header.read(image) == (None, None, str(data))
+    assert header.read(image)[:3] == (None, None, str(data))
     assert header.read(base) is None
 
 
