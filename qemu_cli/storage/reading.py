@@ -87,8 +87,10 @@ async def opened(
             async with connected(socket, _NAME) as reader:
                 yield Opened(reader, await _data(qemu_img, socket))
         finally:
+            # It only reads.  On SIGTERM it may wait for a client for ever
+            # that has just left (seen: 7.2.22).
             with suppress(ProcessLookupError):
-                server.terminate()
+                server.kill()
             await server.wait()
 
 

@@ -57,7 +57,7 @@ def test_a_whole_life(
 def test_wrong_states_are_told_apart(
     qemu_home: QemuHome, create: Callable[..., Any]
 ) -> None:
-    assert qemu_home("start", "web").rc == 3
+    assert qemu_home("start", "nosuch").rc == 3
     create("web")
     assert qemu_home("shutdown", "web").rc == 4
     assert qemu_home("start", "web").rc == 0

@@ -176,10 +176,11 @@ def test_two_who_ask_at_once_a_guest_without_agent(home: QemuHome) -> None:
     # It would be started again.
     shell(home, "g1", "rm $(which qemu-ga); kill -9 $(pidof qemu-ga)")
     both = [begin(home, "shutdown", "g1", *LONG) for _ in range(2)]
-    for each in both:
-        _, err = each.communicate(timeout=BOOT_TIMEOUT_S)
-        assert each.returncode == 0, err
-        assert "by the power button" in err
+    said = [each.communicate(timeout=BOOT_TIMEOUT_S)[1] for each in both]
+    assert [each.returncode for each in both] == [0, 0], said
+    # To the other one it may have gone before he could press anything.
+    assert all("shut down by" in err for err in said), said
+    assert any("by the power button" in err for err in said), said
     entries = history.entries(home.paths.instance("g1").history)
     actions = [entry["action"] for entry in entries]
     assert actions[-2:] == ["start", "exit"]  # it is written down once

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import select
 import struct
 import termios
 
@@ -55,6 +56,14 @@ def terminal():
     os.close(ours)
 
 
+def shown(terminal: int) -> str:
+    """All that was written so far; it comes in pieces."""
+    text = b""
+    while select.select([terminal], [], [], 0.3)[0]:
+        text += os.read(terminal, 4096)
+    return text.decode()
+
+
 def test_several_share_a_line_that_never_wraps(terminal, monkeypatch):
     ours, stream = terminal
     monkeypatch.setattr("time.monotonic", lambda: 100.0)
@@ -67,7 +76,7 @@ def test_several_share_a_line_that_never_wraps(terminal, monkeypatch):
         one(2, 4)
         with bars.bar("a name that is as long as the line is", "") as long:
             long(0, 0)
-    text = os.read(ours, 4096).decode()
+    text = shown(ours)
     assert text.split("\r\x1b[K") == [
         "",
         "one  25 %",
@@ -88,5 +97,5 @@ def test_rate_and_time_left(terminal, monkeypatch):
     with Bars(stream).bar("copy", "B") as show:
         show(0, 8 << 20)
         show(2 << 20, 8 << 20)
-    text = os.read(ours, 4096).decode()
+    text = shown(ours)
     assert "copy  25 %, 1.0 MiB/s, 6s left" in text

@@ -4,100 +4,32 @@ Whether the program or QEMU: nothing is lost, and the next command repairs
 what is left.
 """
 
-import json
 import random
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from qemu_cli.instance.snapshots import store
+from tests.functional.snapshots.checks import (
+    check,
+    consistent,
+    kill_in,
+    moments,
+    tags,
+)
 
 if TYPE_CHECKING:
     from tests.functional.snapshots.conftest import Machine
 
     Make = Callable[..., "Machine"]
 
-KILLED = Path(__file__).parents[1] / "killed.py"
 TIMEOUT_S = 120.0
 MIB = 1 << 20
-
-
-def tags(image: Path) -> set[str]:
-    said = subprocess.check_output(
-        ["qemu-img", "info", "-U", "--output=json", image], timeout=TIMEOUT_S
-    )
-    return {each["name"] for each in json.loads(said).get("snapshots", [])}
-
-
-def check(file: Path) -> None:
-    """``qemu-img check`` has nothing to say of an image."""
-    done = subprocess.run(
-        ["qemu-img", "check", "-f", "qcow2", file],
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def kill_in(vm: "Machine", when: str, index: int, *words: str) -> bool:
-    """Take a snapshot and be killed; false: it ended before that."""
-    done = subprocess.run(
-        [
-            *(sys.executable, KILLED, when, str(index)),
-            *("snapshot", "create", vm.name, *words),
-        ],
-        env=vm.home.environment,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-    )
-    assert done.returncode in (0, -9), done.stderr
-    return done.returncode == -9
-
-
-def moments() -> Iterator[tuple[str, int]]:
-    """Noted and done, for one step after the other, without end."""
-    for index in range(100):
-        yield "noted", index
-        yield "done", index
-
-
-def consistent(vm: "Machine") -> None:
-    """What is in the tree is there, and nothing else is."""
-    tree = store.load(vm.paths)
-    named = {layer.file for layer in tree.layers}
-    named |= {image.name for image in vm.images.values()}
-    assert vm.files == named
-    keys = {each.key for each in tree.snapshots}
-    external = {e.key for e in tree.snapshots if e.kind == "external"}
-    with_ram = {e.key for e in tree.snapshots if e.memory} & external
-    kept = {file.name for file in vm.paths.snapshots.glob("*")}
-    assert kept - {"tree.json"} == {f"{key}.toml" for key in keys} | {
-        f"{key}.ram" for key in with_ram
-    }
-    for file in vm.files:
-        path = vm.paths.directory / file
-        assert tags(path) == {
-            snapshot.key
-            for snapshot in tree.snapshots
-            if snapshot.kind == "internal"
-            and file in {layer.file for layer in snapshot.layers}
-        }
-    if vm.state == "stopped":
-        for file in vm.files:
-            check(vm.paths.directory / file)
-    else:
-        assert vm.qmp("query-jobs") == []
-        nodes = vm.qmp("query-named-block-nodes", flat=True)
-        named = {node["node-name"] for node in nodes}
-        assert not {name for name in named if name.startswith("s")}
 
 
 @pytest.mark.parametrize(
@@ -116,9 +48,10 @@ def test_the_program_is_killed(
     vm.write(1)
     if running:
         vm.ok("start", vm.name)
+    create = ("snapshot", "create", vm.name)
     for number, (when, index) in enumerate(moments()):
         vm.write(number + 1)
-        if not kill_in(vm, when, index, f"s{number}", *options):
+        if not kill_in(vm, when, index, *create, f"s{number}", *options):
             break
         assert vm.home("list").rc == 0
         repaired = vm.ok("set", vm.name, "config.lock.timeout=9s")

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qemu_cli.storage import holders
+from tests.functional.snapshots.checks import kill_in, moments, small_disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.functional.snapshots.conftest import Machine
 
-KILLED = Path(__file__).parent.with_name("killed.py")
 
 #: Runs ``qemu``, and once a program of ours, just before a step is begun.
 MEDDLED = """
@@ -218,25 +217,6 @@ def test_qemu_dies_in_the_middle(vm: "Machine", wait_ms: int) -> None:
             text=True,
         )
         assert done.returncode in (0, 3), done.stdout  # 3: leaks, no more
-
-
-def kill_in(vm: "Machine", when: str, index: int, *words: str) -> bool:
-    """Run a command that is killed; false: it ended before that."""
-    done = subprocess.run(
-        [sys.executable, KILLED, when, str(index), *words],
-        env=vm.home.environment,
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    assert done.returncode in (0, -9), done.stderr
-    return done.returncode == -9
-
-
-def moments() -> Iterator[tuple[str, int]]:
-    for index in range(100):
-        yield "noted", index
-        yield "done", index
 
 
 def furnish(vm: "Machine") -> None:
@@ -458,26 +438,6 @@ def test_a_ram_that_does_not_fit_is_not_loaded(vm: "Machine") -> None:
     ram.write_bytes(content)
     vm.revert("e1")
     assert vm.holds(1)
-
-
-@contextlib.contextmanager
-def small_disk(vm: "Machine", size: str) -> Iterator[None]:
-    """Put a VM's files on a disk of this size."""
-    directory = vm.paths.directory
-    aside = directory.rename(directory.with_name("aside"))
-    directory.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", directory],
-        check=True,
-    )
-    try:
-        shutil.copytree(aside, directory, dirs_exist_ok=True)
-        yield
-    finally:
-        vm.home("kill", vm.name)
-        subprocess.run(["umount", "-l", directory], check=True)
-        directory.rmdir()
-        aside.rename(directory)
 
 
 def test_no_room_for_a_copy(vm: "Machine") -> None:
