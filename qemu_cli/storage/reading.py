@@ -67,7 +67,7 @@ async def opened(
     :raise ToolError: qemu-nbd can't; with its words
     """
     with tempfile.TemporaryDirectory(prefix="qemu-cli-") as directory:
-        socket = Path(directory, "nbd")
+        socket, pid_file = Path(directory, "nbd"), Path(directory, "pid")
         argv = storage_daemon.reader_argv(
             qemu_nbd,
             content.file,
@@ -75,6 +75,7 @@ async def opened(
             content.tag,
             name=_NAME,
             socket=socket,
+            pid_file=pid_file,
         )
         server = await asyncio.create_subprocess_exec(
             *argv,
@@ -83,7 +84,7 @@ async def opened(
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            await _listens(server, socket)
+            await _listens(server, pid_file)
             async with connected(socket, _NAME) as reader:
                 yield Opened(reader, await _data(qemu_img, socket))
         finally:
@@ -94,9 +95,9 @@ async def opened(
             await server.wait()
 
 
-async def _listens(server: asyncio.subprocess.Process, socket: Path) -> None:
-    """Wait until qemu-nbd listens."""
-    while not socket.exists():
+async def _listens(server: asyncio.subprocess.Process, pid_file: Path) -> None:
+    """Wait until qemu-nbd listens; its socket is there before it does."""
+    while not pid_file.exists():
         if server.returncode is not None:
             assert server.stderr is not None  # noqa: S101
             words = (await server.stderr.read()).decode(errors="replace")

@@ -168,10 +168,14 @@ def reader_argv(
     *,
     name: str,
     socket: Path,
+    pid_file: Path,
 ) -> tuple[str, ...]:
-    """Serve an image, or a snapshot in it, until its last client leaves."""
+    """Serve an image, or a snapshot in it, until its last client leaves.
+
+    :param pid_file: written as soon as clients can come
+    """
     return (
-        *(program, "--read-only", "--shared=0"),
+        *(program, "--read-only", "--shared=0", "--pid-file", str(pid_file)),
         *("--export-name", name, "--socket", str(socket)),
         *_image(file, image_format, snapshot),
     )
