@@ -29,9 +29,9 @@ _REACH = {
     errno.EAGAIN: "busy",
     errno.ENOENT: "gone",
     errno.ECONNREFUSED: "gone",
-    errno.ECONNRESET: "gone",
-    errno.EPIPE: "gone",
 }
+
+_CLOSED = "it closed the connection"
 
 # All at once: QEMU takes them in order, and a round trip is saved.
 _QUESTION = (
@@ -163,7 +163,7 @@ class Talk:
         except OSError as error:
             return self._failed(error)
         if not data:
-            return self._end("gone", "it closed the connection")
+            return self._end("gone", _CLOSED)
         self._size += len(data)
         if self._size > ANSWER_MAX:
             return self._end("garbage", "it talks without end")
@@ -235,6 +235,9 @@ class Talk:
         return True
 
     def _failed(self, error: OSError) -> bool:
+        if error.errno in (errno.ECONNRESET, errno.EPIPE):
+            # The same as an end, but for what it had not read of ours.
+            return self._end("gone", _CLOSED)
         reach = _REACH.get(error.errno or 0, "denied")
         return self._end(reach, error.strerror or str(error))
 
