@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import QEMU_CLI, Figure, Limit, medians, run
+from qemu_cli.steps.nodes import file_of
 
 ROUNDS = 9
 DISKS = 4
@@ -179,7 +180,7 @@ def transaction(
             file = directory / f"{overlay}.qcow2"
             size = device["inserted"]["image"]["virtual-size"]
             command = ["qemu-img", "create", "-q", "-u", "-f", "qcow2"]
-            backing = ["-b", device["inserted"]["file"], "-F", "qcow2"]
+            backing = ["-b", file_of(device["inserted"]), "-F", "qcow2"]
             subprocess.run(
                 [*command, *backing, str(file), str(size)], check=True
             )
