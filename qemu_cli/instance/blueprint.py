@@ -12,7 +12,7 @@ import msgspec
 
 from qemu_cli.emulator.firmware import Firmware
 from qemu_cli.errors import UsageError
-from qemu_cli.instance import model
+from qemu_cli.instance import consistency, definitions, model
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.wish import DiskWish, Wish
 from qemu_cli.paths import InstancePaths
@@ -72,7 +72,7 @@ def plan(
         tpm=wish.tpm,
         qemu_args=wish.qemu_args,
     )
-    for problem in model.inconsistencies(definition):
+    for problem in consistency.inconsistencies(definition):
         raise UsageError(problem)
     if wish.display != "none":
         profile.display()  # refuses now, not at the first start
@@ -81,7 +81,9 @@ def plan(
         steps.append(MakeDirectory(str(paths.tpm_state)))
     if facts.firmware:
         steps.append(_nvram(paths, facts, facts.firmware))
-    steps.append(WriteFile(str(paths.definition), model.render(definition)))
+    steps.append(
+        WriteFile(str(paths.definition), definitions.render(definition))
+    )
     first = MakeDirectory(str(paths.directory))
     return definition, Plan(f"create {paths.name}", (first, *steps))
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import tomlkit
 
-from qemu_cli.instance import model
+from qemu_cli.instance import definitions
 from qemu_cli.instance.blueprint import new_mac
 from qemu_cli.instance.model import Cdrom, Definition, Disk, Kernel, Nic
 from qemu_cli.paths import InstancePaths
@@ -127,7 +127,7 @@ def plan_clone(
     text = tomlkit.dumps(document)
     if text != facts.text:
         steps.append(WriteFile(str(source.definition), text, facts.text))
-    steps.append(WriteFile(str(clone.definition), model.render(made)))
+    steps.append(WriteFile(str(clone.definition), definitions.render(made)))
     title = f"clone {source.name} {clone.name}"
     return made, Plan(title, tuple(steps), also=(clone.name,))
 

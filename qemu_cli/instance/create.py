@@ -280,6 +280,6 @@ def taken_ports(host: Host) -> dict[tuple[str, int], str]:
     """The protocol and host port of all forwards, and whose they are."""
     return {
         (forward.protocol, forward.host_port): paths.name
-        for paths, definition in needs.definitions(host)
+        for paths, definition in needs.readable(host)
         for forward in definition.forwards
     }

@@ -192,6 +192,6 @@ class Cache:
     @staticmethod
     def _parse(path: Path) -> Facts:
         # Imported here: it takes longer than all the rest of `list`.
-        from qemu_cli.instance import model
+        from qemu_cli.instance import definitions
 
-        return from_definition(model.load(path))
+        return from_definition(definitions.load(path))

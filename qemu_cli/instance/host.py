@@ -80,10 +80,10 @@ class Host(NamedTuple):
         A definition that can't be understood has none: the VM can be
         looked at and ended all the same.  A start tells what is wrong.
         """
-        from qemu_cli.instance import model
+        from qemu_cli.instance import definitions
 
         try:
-            table = model.load(paths.definition).config
+            table = definitions.load(paths.definition).config
             config = self.config.for_instance(table, str(paths.definition))
         except QemuCliError:
             return self

@@ -16,7 +16,7 @@ import tomlkit
 
 from qemu_cli.emulator.selftest import CPU_MODELS
 from qemu_cli.errors import DefinitionError, UsageError
-from qemu_cli.instance import model
+from qemu_cli.instance import definitions
 from qemu_cli.instance.blueprint import max_memory_mib
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.short_keys import SHORT
@@ -83,7 +83,7 @@ def apply(
     :raise UsageError: there is no such key, or it can't have this value
     :raise DefinitionError: the text as it is can't be understood
     """
-    before = model.parse(text, source=source)
+    before = definitions.parse(text, source=source)
     document = tomlkit.parse(text)
     for assignment in assignments:
         _assign(document, assignment, before, choose_port)
@@ -190,7 +190,7 @@ def _inside(place: Any, name: str, path: str) -> Any:
 def _give_types(document: Any, assignments: Sequence[Assignment]) -> None:
     """Turn the texts that were typed into what the definition wants."""
     try:
-        loose = model.convert(document.unwrap(), source="", strict=False)
+        loose = definitions.convert(document.unwrap(), source="", strict=False)
     except DefinitionError as error:
         raise UsageError(str(error).removeprefix(": ")) from error
     for key, _, value in assignments:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qemu_cli.errors import QemuCliError
-from qemu_cli.instance import model
+from qemu_cli.instance import definitions
 from qemu_cli.instance import vm as vms
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.model import Definition
@@ -30,7 +30,7 @@ async def references(
     are taken for its images.  An image that can't be read needs nothing.
     """
     try:
-        definition = model.load(paths.definition)
+        definition = definitions.load(paths.definition)
         images = [
             (paths.directory / image.file, image.format)
             for image in definition.images
@@ -60,12 +60,12 @@ def _is_qcow2(file: Path) -> bool:
         return False
 
 
-def definitions(host: Host) -> Iterator[tuple[InstancePaths, Definition]]:
+def readable(host: Host) -> Iterator[tuple[InstancePaths, Definition]]:
     """All instances whose definition can be read."""
     for name in vms.names(host.paths):
         paths = host.paths.instance(name)
         try:
-            yield paths, model.load(paths.definition)
+            yield paths, definitions.load(paths.definition)
         except QemuCliError:
             continue  # it can't be started either
 
@@ -75,7 +75,7 @@ def writers(host: Host, file: Path) -> list[str]:
     wanted = dependants.identity(file)
     return [
         paths.name
-        for paths, definition in definitions(host)
+        for paths, definition in readable(host)
         for disk in definition.disks
         if not disk.read_only
         and dependants.identity(paths.directory / disk.file) == wanted
@@ -89,7 +89,7 @@ async def everyone(host: Host, qemu_img: str) -> dict[str, list[Path]]:
         paths = host.paths.instance(name)
         files = [each.file for each in await references(paths, qemu_img)]
         try:
-            definition = model.load(paths.definition)
+            definition = definitions.load(paths.definition)
         except QemuCliError:
             definition = None
         if definition:

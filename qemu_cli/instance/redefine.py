@@ -14,7 +14,15 @@ from qemu_cli.errors import (
 )
 from qemu_cli.extensions import pick
 from qemu_cli.files import write_atomically
-from qemu_cli.instance import argv, change, history, keys, model, ports, saved
+from qemu_cli.instance import (
+    argv,
+    change,
+    definitions,
+    history,
+    keys,
+    ports,
+    saved,
+)
 from qemu_cli.instance.create import taken_ports
 from qemu_cli.instance.host import Host, vm_facts
 from qemu_cli.instance.keys import Assignment
@@ -62,7 +70,7 @@ async def assign(
             choose_port=_port_chooser(host),
         )
         try:
-            after = model.parse(text, source=str(paths.definition))
+            after = definitions.parse(text, source=str(paths.definition))
         except DefinitionError as error:
             where = f"{paths.definition}: "
             raise UsageError(str(error).removeprefix(where)) from error
@@ -80,7 +88,7 @@ async def replace(
     :raise DefinitionError: the new one can't be understood
     :raise StateError: somebody else has changed it meanwhile
     """
-    after = model.parse(text, source="the new definition")
+    after = definitions.parse(text, source="the new definition")
     async with change.changing(host, vm.paths) as now:
         if read(vm.paths) != before:
             raise StateError(

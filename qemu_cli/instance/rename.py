@@ -14,8 +14,8 @@ from qemu_cli.errors import BusyError, QemuCliError, StateError, UsageError
 from qemu_cli.instance import (
     autostart,
     change,
+    definitions,
     history,
-    model,
     needs,
     saved,
     vm,
@@ -227,7 +227,7 @@ def _check_definitions(
     for name in vm.names(host.paths):
         paths = host.paths.instance(name)
         try:
-            definition = model.load(paths.definition)
+            definition = definitions.load(paths.definition)
         except QemuCliError as error:
             if name in users:  # what it says of its images isn't known
                 raise StateError(

@@ -120,11 +120,11 @@ class VM(NamedTuple):
         :raise DefinitionError: it can't be understood
         :raise StateError: it is no instance of ours
         """
-        from qemu_cli.instance import model
+        from qemu_cli.instance import definitions
 
         if self.foreign:
             raise no_instance(self)
-        return model.load(self.paths.definition)
+        return definitions.load(self.paths.definition)
 
 
 def no_instance(vm: VM) -> StateError:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from qemu_cli.instance import model
+from qemu_cli.instance import definitions, model
 from qemu_cli.instance.model import Definition
 from qemu_cli.testing.home import QemuHome, Result
 
@@ -39,7 +39,7 @@ def files(tmp_path: Path) -> Path:
 def make(qemu_home: QemuHome, name: str, *options: str | Path) -> Definition:
     result = qemu_home("create", name, *QUICK, *options)
     assert result.rc == 0, result.err
-    return model.load(qemu_home.paths.instance(name).definition)
+    return definitions.load(qemu_home.paths.instance(name).definition)
 
 
 def refused(qemu_home: QemuHome, *options: str | Path, rc: int = 2) -> Result:
@@ -243,7 +243,7 @@ def test_a_name_that_is_taken(qemu_home: QemuHome) -> None:
     result = qemu_home("create", "vm", *QUICK)
     assert result.rc == 4
     assert "there is an instance 'vm' already" in result.err
-    after = model.load(qemu_home.paths.instance("vm").definition)
+    after = definitions.load(qemu_home.paths.instance("vm").definition)
     assert after == before
 
 
@@ -554,7 +554,7 @@ def test_dry_run_can_be_pasted_and_changes_nothing(
     assert not qemu_home.paths.instances.exists()
     subprocess.run(["sh", "-e"], input=shown.out, text=True, check=True)
     paths = qemu_home.paths.instance("vm")
-    definition = model.load(paths.definition)
+    definition = definitions.load(paths.definition)
     assert definition.boot is not None
     assert definition.boot.append == "it's"
     made = image(paths.directory / definition.disks[0].file)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import tomlkit
 
 from qemu_cli.errors import StateError
-from qemu_cli.instance import model, redefine
+from qemu_cli.instance import definitions, redefine
 from qemu_cli.instance.host import Host, vm_facts
 from qemu_cli.instance.model import Definition
 from qemu_cli.paths import InstancePaths
@@ -33,7 +33,7 @@ def edit(
     document = tomlkit.parse(before)
     change(document)
     text = tomlkit.dumps(document)
-    after = model.parse(text, source=str(paths.definition))
+    after = definitions.parse(text, source=str(paths.definition))
     problems = host.hooks.check_definition(vm_facts(paths, after))
     if problems:
         raise StateError("; ".join(problems))

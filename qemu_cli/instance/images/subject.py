@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qemu_cli.errors import BusyError, QemuCliError, StateError, UsageError
-from qemu_cli.instance import model, needs, saved
+from qemu_cli.instance import definitions, needs, saved
 from qemu_cli.instance import vm as vms
 from qemu_cli.instance.host import Host
 from qemu_cli.paths import InstancePaths
@@ -235,7 +235,7 @@ async def _uses(host: Host, qemu_img: str, path: Path) -> tuple[Use, ...]:
 def _named(instance: InstancePaths, path: Path) -> list[Use]:
     """What the definition of an instance says of an image."""
     try:
-        definition = model.load(instance.definition)
+        definition = definitions.load(instance.definition)
     except QemuCliError:
         return []
     known = {image.id: image for image in definition.images}

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 import tomlkit
 
-from qemu_cli.instance import model
+from qemu_cli.instance import definitions
 from qemu_cli.instance.disks import edit
 from qemu_cli.instance.model import NVRAM_ID
 from qemu_cli.instance.snapshots import layers as layer_files
@@ -174,7 +174,7 @@ def _without(
     snapshots: Sequence[Snapshot],
 ) -> World:
     """How the world is when snapshots are gone, and nothing is merged."""
-    definition = model.parse(world.text, source=str(paths.definition))
+    definition = definitions.parse(world.text, source=str(paths.definition))
     files = dict(world.layers.files)
     for each in snapshots:
         if each.kind == "internal":
@@ -368,7 +368,7 @@ def _renamed(paths: InstancePaths, world: World, wanted: Merge) -> World:
         )
         for snapshot in world.tree.snapshots
     )
-    definition = model.parse(world.text, source=str(paths.definition))
+    definition = definitions.parse(world.text, source=str(paths.definition))
     document: Any = tomlkit.parse(world.text)
     for image in definition.images:
         if is_it(image.file):

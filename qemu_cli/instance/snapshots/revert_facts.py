@@ -17,7 +17,7 @@ from qemu_cli.errors import (
     QemuCliError,
     StateError,
 )
-from qemu_cli.instance import model, redefine
+from qemu_cli.instance import definitions, redefine
 from qemu_cli.instance.disks import slots
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.model import Definition
@@ -284,7 +284,7 @@ def _definition(
         if image.id not in images and not image.read_only
     }
     text = planning.define(text, images)
-    return text, model.parse(text, source=str(kept))
+    return text, definitions.parse(text, source=str(kept))
 
 
 async def _same(

@@ -19,7 +19,7 @@ import msgspec
 
 from qemu_cli import suggest
 from qemu_cli.errors import DefinitionError, NotFoundError, UsageError
-from qemu_cli.instance import model
+from qemu_cli.instance import definitions
 from qemu_cli.instance.model import Definition
 from qemu_cli.paths import InstancePaths
 from qemu_cli.steps import WriteFile
@@ -207,7 +207,7 @@ def definition(paths: InstancePaths, snapshot: Snapshot) -> Definition:
 
     :raise DefinitionError: it is missing, or can't be understood
     """
-    kept = model.load(paths.snapshot_definition(snapshot.key))
+    kept = definitions.load(paths.snapshot_definition(snapshot.key))
     return kept.with_files({each.id: each.file for each in snapshot.layers})
 
 

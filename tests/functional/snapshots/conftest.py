@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from qemu_cli.instance import model
+from qemu_cli.instance import definitions
 from qemu_cli.proc import ProcFS, send_signal, wait_exit
 from qemu_cli.testing.home import QemuHome, Result
 
@@ -66,7 +66,7 @@ class Machine:
     @property
     def images(self) -> dict[str, Path]:
         """The images that it writes to, by their disks' ids."""
-        definition = model.load(self.paths.definition)
+        definition = definitions.load(self.paths.definition)
         return {
             image.id: self.paths.directory / image.file
             for image in definition.images

@@ -17,7 +17,15 @@ from typing import Any, TypeVar
 from qemu_cli.config import Config
 from qemu_cli.errors import QemuCliError, UsageError
 from qemu_cli.extensions import Hooks
-from qemu_cli.instance import change, clone, delete, model, shutdown, start
+from qemu_cli.instance import (
+    change,
+    clone,
+    definitions,
+    delete,
+    model,
+    shutdown,
+    start,
+)
 from qemu_cli.instance.disks import resize
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.resolve import resolve
@@ -288,7 +296,7 @@ class World:
                 assert read == held, (name, layer)
         if self.clone is not None:
             other = self.host.paths.instance("other")
-            for disk in model.load(other.definition).disks:
+            for disk in definitions.load(other.definition).disks:
                 assert (
                     self._read(str(other.directory / disk.file), disk.format)
                     == self.clone[disk.id]
@@ -309,7 +317,7 @@ class World:
             layers.read(
                 self.host,
                 self.paths,
-                model.load(self.paths.definition),
+                definitions.load(self.paths.definition),
                 self.tree,
                 tool="qemu-img",
             )
@@ -332,7 +340,7 @@ class World:
     def _read_today(self) -> Contents:
         if self.vm.alive:
             self.do(self._flush())
-        definition = model.load(self.paths.definition)
+        definition = definitions.load(self.paths.definition)
         return {
             image.id: self._read(image.file, image.format)
             for image in definition.images
@@ -364,7 +372,7 @@ class World:
         if self.vm.alive:
             self.do(self._tell(disk, command))
             return
-        images = model.load(self.paths.definition).images
+        images = definitions.load(self.paths.definition).images
         file = next(each.file for each in images if each.id == disk)
         done = subprocess.run(
             [
@@ -378,7 +386,7 @@ class World:
         assert "wrote" in done.stdout, done.stdout + done.stderr
 
     async def _tell(self, disk: str, command: str) -> None:
-        images = model.load(self.paths.definition).images
+        images = definitions.load(self.paths.definition).images
         file = next(each.file for each in images if each.id == disk)
         async with self.host.sessions.open(self.vm.monitors) as session:
             found = await graph.read(session)

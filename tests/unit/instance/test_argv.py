@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from qemu_cli.extensions import pick
-from qemu_cli.instance import argv, model
+from qemu_cli.instance import argv, definitions
 from qemu_cli.paths import Paths
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -133,7 +133,7 @@ BY_HAND = "q35-uefi-x86_64.by-hand"
 @pytest.mark.parametrize("name", [*DEFINITIONS, BY_HAND])
 def test_the_command_line_is_the_golden_one(name: str) -> None:
     source = DEFINITIONS[name.removesuffix(".by-hand")]
-    definition = model.parse(source, source=name)
+    definition = definitions.parse(source, source=name)
     home = Path("/h")
     paths = Paths(data=home, state=home, cache=home, config=home)
     words = argv.build(
@@ -165,7 +165,7 @@ def test_every_golden_file_is_used() -> None:
 
 
 def test_what_a_start_may_add() -> None:
-    definition = model.parse(DEFINITIONS["q35-bios-x86_64"], source="")
+    definition = definitions.parse(DEFINITIONS["q35-bios-x86_64"], source="")
     home = Path("/h")
     paths = Paths(data=home, state=home, cache=home, config=home)
     definition = msgspec.structs.replace(definition, qemu_args=("-own",))

@@ -9,7 +9,7 @@ import pytest
 
 from qemu_cli.emulator.firmware import Firmware
 from qemu_cli.errors import UsageError
-from qemu_cli.instance import model
+from qemu_cli.instance import definitions, model
 from qemu_cli.instance.blueprint import Facts, new_mac, plan
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.wish import DiskWish, ForwardWish, NicWish, Wish
@@ -67,7 +67,7 @@ def test_the_least(web: InstancePaths) -> None:
     assert first == MakeDirectory(str(web.directory))
     assert isinstance(last, WriteFile)
     assert last.path == str(web.definition)
-    assert model.parse(last.text, source="") == definition
+    assert definitions.parse(last.text, source="") == definition
     assert plan.title == "create web"
     assert plan.commit is None
     assert definition.machine.type == "pc-q35-7.2"

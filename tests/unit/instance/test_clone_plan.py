@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from qemu_cli.instance import model
+from qemu_cli.instance import definitions, model
 from qemu_cli.instance.clone_plan import DiskFacts, Facts, Layer, plan_clone
 from qemu_cli.instance.model import Definition
 from qemu_cli.paths import InstancePaths
@@ -67,13 +67,13 @@ def planned(
         uuid="99999999-2222-4333-8444-555555555555",
         created="2026-02-02T00:00:00Z",
     )
-    definition = model.parse(text, source="it")
+    definition = definitions.parse(text, source="it")
     made, plan = plan_clone(SOURCE, CLONE, definition, facts, full=full)
     # What is written for the clone is what is said of it.
     last = plan.steps[-1]
     assert isinstance(last, WriteFile)
     assert last.path == "/h/two/instance.toml"
-    assert model.parse(last.text, source="it") == made
+    assert definitions.parse(last.text, source="it") == made
     assert plan.also == ("two",)
     assert plan.commit is None  # everything can be taken back
     return made, plan
@@ -114,7 +114,7 @@ def test_both_get_an_overlay_before_a_definition_says_so(top: Layer) -> None:
     assert written == ["/h/web/instance.toml", "/h/two/instance.toml"]
     source = next(s for s in steps if isinstance(s, WriteFile))
     assert source.previous is not None
-    after = model.parse(source.text, source="it")
+    after = definitions.parse(source.text, source="it")
     assert after.disks[0].file == "disk0.1.qcow2"
     assert after.disks[0].format == "qcow2"
     assert source.text.startswith("# Mine.")

@@ -3,7 +3,7 @@
 import pytest
 
 from qemu_cli.errors import UsageError
-from qemu_cli.instance import keys, model
+from qemu_cli.instance import definitions, keys
 from qemu_cli.instance.model import Definition
 
 TEXT = """\
@@ -54,7 +54,7 @@ def changed(*texts: str) -> tuple[str, Definition]:
         source="it",
         choose_port=lambda wish: 40000 + wish.guest_port,
     )
-    return text, model.parse(text, source="it")
+    return text, definitions.parse(text, source="it")
 
 
 def test_nothing_is_rewritten_that_was_not_named() -> None:
@@ -124,7 +124,7 @@ def test_nothing_is_rewritten_that_was_not_named() -> None:
 def test_what_comes_of_it(
     texts: tuple[str, ...], differences: dict[str, tuple[object, object]]
 ) -> None:
-    before = model.parse(TEXT, source="it")
+    before = definitions.parse(TEXT, source="it")
     _, after = changed(*texts)
     assert keys.differences(before, after) == differences
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qemu_cli.errors import DefinitionError
-from qemu_cli.instance import model
+from qemu_cli.instance import consistency, definitions, tables
 from qemu_cli.instance.model import (
     Cdrom,
     Definition,
@@ -89,13 +89,13 @@ toml_values = st.recursive(
 
 
 def parse(definition: dict[str, Any]) -> Definition:
-    return model.parse(tomlkit.dumps(definition), source="x.toml")
+    return definitions.parse(tomlkit.dumps(definition), source="x.toml")
 
 
 @pytest.mark.parametrize("definition", [MINIMAL, FULL])
 def test_what_is_written_is_read_again(definition: Definition) -> None:
-    rendered = model.render(definition)
-    assert model.parse(rendered, source="x") == definition
+    rendered = definitions.render(definition)
+    assert definitions.parse(rendered, source="x") == definition
     assert "\nformat = 1\n" in rendered
     # Keys of the first table come before any other table begins.
     assert rendered.index("\narch = ") < rendered.index("\n[machine]")
@@ -123,7 +123,7 @@ def test_any_text_and_any_plugin_data_survive(
         qemu_args=tuple(arguments),
         plugin=plugin,
     )
-    again = model.parse(model.render(definition), source="x")
+    again = definitions.parse(definitions.render(definition), source="x")
     assert again == definition
 
 
@@ -133,7 +133,7 @@ def test_all_forwards_of_all_nics() -> None:
 
 def changed(path: str, value: Any) -> dict[str, Any]:
     """The full definition with one value changed; None removes it."""
-    raw = tomllib.loads(model.render(FULL))
+    raw = tomllib.loads(definitions.render(FULL))
     *way, last = (int(w) if w.isdigit() else w for w in path.split("."))
     inner: Any = raw
     for step in way:
@@ -222,25 +222,25 @@ def test_a_newer_format_is_told_before_its_unknown_keys() -> None:
 
 def test_what_is_no_toml_is_told_with_its_line() -> None:
     with pytest.raises(DefinitionError, match=r"not valid TOML.*line 2"):
-        model.parse("a = 1\nb =\n", source="x.toml")
+        definitions.parse("a = 1\nb =\n", source="x.toml")
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError, match="is missing"):
-        model.load(tmp_path / "instance.toml")
+        definitions.load(tmp_path / "instance.toml")
     with pytest.raises(DefinitionError, match="can't be read"):
-        model.load(tmp_path)
+        definitions.load(tmp_path)
     (tmp_path / "binary").write_bytes(b"\xff\xfe\0")
     with pytest.raises(DefinitionError, match="can't be read"):
-        model.load(tmp_path / "binary")
-    (tmp_path / "good").write_text(model.render(FULL))
-    assert model.load(tmp_path / "good") == FULL
+        definitions.load(tmp_path / "binary")
+    (tmp_path / "good").write_text(definitions.render(FULL))
+    assert definitions.load(tmp_path / "good") == FULL
 
 
 @given(st.text(max_size=200))
 def test_garbage_is_an_error_of_ours(garbage: str) -> None:
     with pytest.raises(DefinitionError):
-        model.parse(garbage, source="x")
+        definitions.parse(garbage, source="x")
 
 
 def test_places_of_microvm_devices_may_be_equal() -> None:
@@ -249,11 +249,11 @@ def test_places_of_microvm_devices_may_be_equal() -> None:
         for n in range(2)
     )
     definition = msgspec.structs.replace(MINIMAL, nics=nics)
-    assert model.inconsistencies(definition) == []
+    assert consistency.inconsistencies(definition) == []
 
 
 def test_known_keys_of_every_table() -> None:
-    assert "machine" in model.known_keys("")
-    assert "cpus" in model.known_keys("machine")
-    assert "host_port" in model.known_keys("nics[0].forwards[12]")
-    assert model.known_keys("plugin.x") == []
+    assert "machine" in tables.known_keys("")
+    assert "cpus" in tables.known_keys("machine")
+    assert "host_port" in tables.known_keys("nics[0].forwards[12]")
+    assert tables.known_keys("plugin.x") == []
