@@ -159,24 +159,45 @@ async def check(
             raise _refusal(
                 paths, f"{image.name} has changed since it was saved: {file}"
             )
-    new = [word for word in comparable(argv) if word not in saved.argv]
-    old = [word for word in saved.argv if word not in comparable(argv)]
-    if new or old:
-        what = f"now {new[0]}" if new else f"no more {old[0]}"
+    # QEMU finds the parts of a state by name, in whatever order.
+    if what := difference(sorted(comparable(argv)), sorted(saved.argv)):
         raise _refusal(
             paths, f"its definition has changed since it was saved: {what}"
         )
+    if versions := await too_old(host, argv, saved.version):
+        raise _refusal(paths, f"it was saved by {versions}")
+
+
+def difference(now: Sequence[str], then: Sequence[str]) -> str:
+    """Name the first difference of two machines; empty: there is none.
+
+    :param now: words of a command line, see :func:`comparable`
+    """
+    new = [word for word in now if word not in then]
+    old = [word for word in then if word not in now]
+    if old:
+        return f"no more {old[0]}"
+    if new:
+        return f"now {new[0]}"
+    return "" if list(now) == list(then) else "in another order"
+
+
+async def too_old(
+    host: Host, argv: Sequence[str], version: tuple[int, int, int]
+) -> str:
+    """Name both QEMUs if one can't take the other's state; else empty.
+
+    A newer QEMU takes the state of an older one: that is what the
+    versioned machine type is for.
+
+    :param argv: of the QEMU that would take it
+    :param version: of the one that made it
+    """
     facts = await abilities.load(Path(argv[0]), host.paths)
-    # A newer QEMU takes the state of an older one: that is what the
-    # versioned machine type is for.
-    if facts.version < saved.version:
-        is_now, was = (
-            ".".join(map(str, version))
-            for version in (facts.version, saved.version)
-        )
-        raise _refusal(
-            paths, f"it was saved by QEMU {was}, and this is QEMU {is_now}"
-        )
+    if facts.version >= version:
+        return ""
+    then, now = (".".join(map(str, v)) for v in (version, facts.version))
+    return f"QEMU {then}, and this is QEMU {now}"
 
 
 def comparable(argv: Sequence[str]) -> list[str]:

@@ -6,7 +6,6 @@ program is killed, is taken back and loses nothing: the next delete, also
 one that names no snapshot, finds the layer and merges it.
 """
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from qemu_cli.errors import (
 )
 from qemu_cli.instance import change, history, redefine
 from qemu_cli.instance.disks import guard
+from qemu_cli.instance.disks.room import warn_of_room
 from qemu_cli.instance.exports import held
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.pause import check_answers
@@ -301,7 +301,7 @@ async def _do(
     plans = [work.forget]
     world = work.after
     for merge, after in work.merges:
-        _warn_of_room(host, paths, merge)
+        warn_of_room(host, paths.directory, merge.moved_bytes, "the merge")
         plan, world = delete_plan.merge(paths, world, merge, after, tool=tool)
         plans.append(plan)
         try:
@@ -318,16 +318,6 @@ async def _do(
     return plans
 
 
-def _warn_of_room(host: Host, paths: InstancePaths, merge: Merge) -> None:
-    """It may take less: one layer hides parts of another."""
-    free = shutil.disk_usage(paths.directory).free
-    if free < merge.moved_bytes:
-        host.warn(
-            f"the merge takes up to {format_size(merge.moved_bytes)}, and "
-            f"{format_size(free)} are free in {paths.directory}"
-        )
-
-
 def _deleted(
     work: _Work, plans: Sequence[Plan], *, detach: bool = False
 ) -> Deleted:
@@ -335,7 +325,8 @@ def _deleted(
     gone = delete_plan.removed(work.before.layers, work.after.layers)
     gone += [layer for merge, _ in work.merges for layer in merge.gone]
     last = work.merges[-1][1] if work.merges else work.after.layers
-    text = f"deleted {', '.join(names)}" if names else "merged what was left"
+    quoted = ", ".join(f"'{each}'" for each in names)
+    text = f"deleted {quoted}" if names else "merged what was left"
     if detach:
         text += "; the merge goes on in the background"
     steps = tuple(step for plan in plans for step in plan.steps)
