@@ -9,7 +9,7 @@
 set -euo pipefail
 
 guest=${1:?usage: demo.sh GUEST}
-QEMU_CLI_HOME=$(mktemp -d /tmp/qemu-demo.XXXXXX)
+QEMU_CLI_HOME=$(mktemp -d -t qemu-demo.XXXXXX)
 export QEMU_CLI_HOME
 home=$QEMU_CLI_HOME/instances/demo
 

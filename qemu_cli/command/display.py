@@ -16,7 +16,7 @@ Table = tuple[Sequence[str], Iterable[Sequence[Any]]]
 
 
 class Display(Command):
-    """What :class:`Lister` and :class:`ShowOne` have in common."""
+    """What :class:`Tabular` and :class:`ShowOne` have in common."""
 
     #: The entry-point group of the formats.
     formatter_namespace = "qemu_cli.formatters.list"
@@ -108,12 +108,8 @@ def require_column(name: str, known: Sequence[str]) -> None:
         )
 
 
-class Lister(Display):
-    """A command that shows a table.
-
-    ``take_action`` returns the names of the columns and the rows, as
-    cliff's Lister does.
-    """
+class Tabular(Display):
+    """A command that prints a table when it sees fit."""
 
     def add_output_options(self, group: "argparse._ArgumentGroup") -> None:
         """Add ``--sort`` as well."""
@@ -123,10 +119,6 @@ class Lister(Display):
             metavar="A,-B",
             help="sort by these columns, - turns one around",
         )
-
-    @abc.abstractmethod
-    def take_action(self, parsed_args: argparse.Namespace) -> Table:
-        """Return the names of the columns, and the rows."""
 
     def sort_keys(
         self, args: argparse.Namespace, known: Sequence[str]
@@ -141,13 +133,6 @@ class Lister(Display):
             require_column(name, known)
             keys.append((name, name != each))
         return keys
-
-    def run(self, parsed_args: argparse.Namespace) -> int:
-        """Print the table."""
-        formatter = self.formatter(parsed_args)
-        names, rows = self.take_action(parsed_args)
-        self.print_rows(formatter, parsed_args, names, rows)
-        return 0
 
     def print_rows(
         self,
@@ -172,6 +157,25 @@ class Lister(Display):
             self.app.stdout,
             self.prepare(args),
         )
+
+
+class Lister(Tabular):
+    """A command that shows a table.
+
+    ``take_action`` returns the names of the columns and the rows, as
+    cliff's Lister does.
+    """
+
+    @abc.abstractmethod
+    def take_action(self, parsed_args: argparse.Namespace) -> Table:
+        """Return the names of the columns, and the rows."""
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Print the table."""
+        formatter = self.formatter(parsed_args)
+        names, rows = self.take_action(parsed_args)
+        self.print_rows(formatter, parsed_args, names, rows)
+        return 0
 
 
 def _order_by(index: int) -> Callable[[Sequence[Any]], tuple[int, Any]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qemu_cli import settings
 from qemu_cli.columns import Named
-from qemu_cli.command.display import Lister, Table
+from qemu_cli.command.display import Tabular
 from qemu_cli.errors import QemuCliError, StateError, UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Row(NamedTuple):
     error: QemuCliError | None
 
 
-class VMCommand(Lister):
+class VMCommand(Tabular):
     """A command on VMs, which works on several at the same time.
 
     A subclass says what it :attr:`needs` and has :meth:`act`.  A failure
@@ -109,7 +109,7 @@ class VMCommand(Lister):
             strangers=None if args.all else self.app.host.strangers,
         )
 
-    def run(self, parsed_args: argparse.Namespace) -> int:
+    def take_action(self, parsed_args: argparse.Namespace) -> int:
         """Do it to all VMs named, and tell how it went."""
         # A misspelt format must not be found out after the deed.
         formatter = self.formatter(parsed_args)
@@ -136,10 +136,6 @@ class VMCommand(Lister):
         if len(codes) > 1:
             return 1
         return codes.pop() if codes else 0
-
-    def take_action(self, parsed_args: argparse.Namespace) -> Table:
-        """Not used: :meth:`run` needs the failures too."""
-        raise NotImplementedError
 
     def _outcome(
         self, vms: Sequence["VM"], args: argparse.Namespace

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qemu_cli.columns import Size
-from qemu_cli.command import Lister
-from qemu_cli.command.display import Table
+from qemu_cli.command.display import Table, Tabular
 from qemu_cli.errors import UsageError
 from qemu_cli.units import parse_size
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from qemu_cli.instance.exports.model import Export, Kind, Wanted
 
 
-class NbdExport(Lister):
+class NbdExport(Tabular):
     """Serve disks of a VM to NBD clients, and print where.
 
     Prints one NBD URI for each disk, which nbdcopy, nbdinfo, qemu-img and
@@ -129,7 +128,7 @@ class NbdExport(Lister):
             help="further clients wait",
         )
 
-    def run(self, parsed_args: argparse.Namespace) -> int:
+    def take_action(self, parsed_args: argparse.Namespace) -> int:
         """Serve, and print what is served as soon as it is."""
         from qemu_cli.command import loop
         from qemu_cli.instance.exports import serve
@@ -166,10 +165,6 @@ class NbdExport(Lister):
             )
         )
         return 0
-
-    def take_action(self, parsed_args: argparse.Namespace) -> Table:
-        """Not used: :meth:`run` prints before all is over."""
-        raise NotImplementedError
 
 
 def _table(exports: "Sequence[Export]") -> Table:

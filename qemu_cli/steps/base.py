@@ -3,6 +3,7 @@
 The steps themselves are in :mod:`qemu_cli.steps`, with their runner.
 """
 
+import abc
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -69,13 +70,13 @@ class Hands(Protocol):
 class Step(msgspec.Struct, frozen=True, tag=True):
     """One thing that is done to the world."""
 
+    @abc.abstractmethod
     def describe(self) -> str:
         """Say what would be done, as a shell command if it is one."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     async def do(self, hands: Hands) -> None:
         """Do it.  Doing it again must be harmless."""
-        raise NotImplementedError
 
     async def undo(self, hands: Hands) -> None:
         """Take it back.  Harmless when it was never done."""
