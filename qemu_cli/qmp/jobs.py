@@ -60,6 +60,8 @@ _RANKS = {
 #: How often progress is asked for.
 _PROGRESS_S = 0.5
 
+_IS_IT_FULL = "is the host's disk full?  Make room and try again"
+
 _log = logging.getLogger(__name__)
 
 
@@ -277,7 +279,13 @@ async def _dismiss(
     job = await _job(listener, job_id)
     await session.execute("job-dismiss", {"id": job_id})
     if "error" in job:
-        raise JobError(f"{command}: {job['error']}", command=command)
+        text = job["error"]
+        raise JobError(
+            f"{command}: {text}",
+            command=command,
+            # QEMU says that of RAM where a disk is full, too.
+            hint=_IS_IT_FULL if "Input/output error" in text else None,
+        )
 
 
 async def _job(listener: "Listener", job_id: str) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from qemu_cli.instance.exports import daemon
 from qemu_cli.instance.exports.daemon import Programs
 from qemu_cli.instance.exports.model import Export
 from qemu_cli.instance.host import Host
+from qemu_cli.instance.snapshots import readable
 from qemu_cli.instance.snapshots.store import Layer, Snapshot
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
@@ -38,7 +39,8 @@ async def layer(
     """Find the image that has a disk as it was.
 
     :raise NotFoundError: the disk took no part, or the image is gone
-    :raise StateError: the image has no such snapshot any more
+    :raise StateError: the image has no such snapshot any more, or does
+        not show all of it
     :raise BusyError: another program writes to what must not change
     """
     found = snapshot.layer(disk)
@@ -57,6 +59,11 @@ async def layer(
     else:
         image = await images.info(tool, file, format=found.format)
         check_inside(snapshot, found, image)
+        readable.check_whole(
+            *(file, snapshot.key, image.virtual_size_bytes),
+            what=what,
+            revert=f"qemu snapshot revert {vm.name} {snapshot.name}",
+        )
     return image
 
 

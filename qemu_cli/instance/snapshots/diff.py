@@ -15,7 +15,7 @@ from qemu_cli.errors import NotFoundError
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.model import NVRAM_ID
 from qemu_cli.instance.pause import check_answers
-from qemu_cli.instance.snapshots import store
+from qemu_cli.instance.snapshots import readable, store
 from qemu_cli.instance.snapshots.store import Snapshot
 from qemu_cli.instance.vm import VM
 from qemu_cli.qmp import hmp
@@ -70,6 +70,7 @@ async def diff(
     :param other: a snapshot; None: now
     :param content: compare, also where extents could tell
     :raise NotFoundError: there is no such snapshot, or no disk is in both
+    :raise StateError: QEMU does not show all of a snapshot
     :raise ToolError: an image can't be read
     """
     tree = store.load(vm.paths)
@@ -87,8 +88,7 @@ async def diff(
         for id in sorted(here.disks.keys() - there.disks.keys()):
             host.warn(f"{id} is not in '{there.name}'")
     return [
-        await _disk(host, id, one.disks[id], two.disks[id], content=content)
-        for id in disks
+        await _disk(host, vm, id, one, two, content=content) for id in disks
     ]
 
 
@@ -137,17 +137,28 @@ async def _flush(host: Host, vm: VM) -> None:
 
 
 async def _disk(
-    host: Host, id: str, one: Content, two: Content, *, content: bool
+    host: Host,
+    vm: VM,
+    id: str,
+    before: _Moment,
+    after: _Moment,
+    *,
+    content: bool,
 ) -> Difference:
     qemu_img = tools.find("qemu-img", host.config)
-    for side in (one, two):
+    one, two = before.disks[id], after.disks[id]
+    size_bytes = 0
+    for moment, side in ((before, one), (after, two)):
         if not side.file.exists():
             raise NotFoundError(f"a layer of {id} is missing: {side.file}")
-    infos = [
-        await images.info(qemu_img, side.file, format=side.format)
-        for side in (one, two)
-    ]
-    size_bytes = max(info.virtual_size_bytes for info in infos)
+        info = await images.info(qemu_img, side.file, format=side.format)
+        size_bytes = max(size_bytes, info.virtual_size_bytes)
+        if side.tag is not None:
+            readable.check_whole(
+                *(side.file, side.tag, info.virtual_size_bytes),
+                what=f"{id} in the snapshot '{moment.name}'",
+                revert=f"qemu snapshot revert {vm.name} {moment.name}",
+            )
     where = [Range(0, size_bytes)]
     by_extents = one.tag is None and two.tag is None
     if by_extents:

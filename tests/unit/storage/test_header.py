@@ -81,3 +81,47 @@ def test_garbage_is_read_or_refused(tmp_path_factory, rest: bytes) -> None:
     except QemuCliError:
         return
     assert found is not None
+
+
+def with_snapshots(*entries: tuple[str, bytes]) -> bytes:
+    """An image that has a table of these names and further data."""
+    table = b""
+    for number, (name, more) in enumerate(entries, 1):
+        entry = struct.pack(
+            ">QIHHIIQII",
+            *(0, 1, len(str(number)), len(name)),
+            *(0, 0, 0, 0, len(more)),
+        )
+        entry += more + str(number).encode() + name.encode()
+        table += entry.ljust((len(entry) + 7) // 8 * 8, b"\0")
+    image = bytearray(qcow2().ljust(512, b"\0"))
+    image[60:72] = struct.pack(">IQ", len(entries), 512)
+    return bytes(image) + table
+
+
+def test_sizes_of_snapshots(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(
+        with_snapshots(
+            ("first", struct.pack(">QQ", 0, 1 << 20)),
+            ("of version 2", b""),
+            ("newest", struct.pack(">QQQ", 7, 3 << 40, 0)),
+        )
+    )
+    assert header.snapshot_sizes(image) == {
+        "first": 1 << 20,
+        "newest": 3 << 40,
+    }
+    image.write_bytes(qcow2().ljust(512, b"\0"))
+    assert header.snapshot_sizes(image) == {}
+
+
+@given(cut=st.integers(73, 511 + 40 + 16))
+def test_a_table_that_is_cut(
+    tmp_path_factory: pytest.TempPathFactory, cut: int
+) -> None:
+    image = tmp_path_factory.mktemp("i") / "image"
+    whole = with_snapshots(("first", struct.pack(">QQ", 0, 1 << 20)))
+    image.write_bytes(whole[:cut])
+    with pytest.raises(QemuCliError, match="damaged table of snapshots"):
+        header.snapshot_sizes(image)
