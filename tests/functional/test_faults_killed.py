@@ -8,9 +8,7 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +16,9 @@ import pytest
 
 from qemu_cli.proc import ProcFS
 from qemu_cli.testing.home import QemuHome, Result
+from tests.functional.killing import kill_in, moments
 
-KILLED = Path(__file__).with_name("killed.py")
 SMALL = ("--memory", "64M", "--accel", "tcg", "--nic", "none")
-
-
-def kill_in(home: QemuHome, when: str, index: int, *words: str) -> bool:
-    """Run a command that is killed; false: it ended before that."""
-    done = subprocess.run(
-        [sys.executable, KILLED, when, str(index), *words],
-        env=home.environment,
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    assert done.returncode in (0, -9), done.stderr
-    return done.returncode == -9
-
-
-def moments() -> Iterator[tuple[str, int]]:
-    """Noted and done, for one step after the other, without end."""
-    for index in range(100):
-        yield "noted", index
-        yield "done", index
 
 
 def ok(result: Result) -> Result:

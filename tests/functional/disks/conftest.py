@@ -1,11 +1,6 @@
 """A VM whose disks are worked on; what a guest would do, qemu-io does."""
 
-import json
-import os
-import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
@@ -14,22 +9,20 @@ from typing import Any
 
 import pytest
 
-from qemu_cli.proc import ProcFS, send_signal, wait_exit
 from qemu_cli.testing.home import QemuHome, Result
+from tests.functional.bare import BareVM
+from tests.functional.killing import kill_in
 
 TIMEOUT_S = 60.0
 MIB = 1 << 20
 SMALL = ("--memory", "64M", "--accel", "tcg", "--nic", "none")
-KILLED = Path(__file__).parents[1] / "killed.py"
 
 
-class DiskVM:
+class DiskVM(BareVM):
     """A VM, running or stopped."""
 
     def __init__(self, home: QemuHome, name: str) -> None:
-        self.home = home
-        self.name = name
-        self.paths = home.paths.instance(name)
+        super().__init__(home, name)
         self.directory = self.paths.directory
 
     def run(self, words: str, *more: str | Path) -> Result:
@@ -96,26 +89,6 @@ class DiskVM:
         found = self.qmp("qom-list", path="/machine/peripheral")
         return [each["name"] for each in found]
 
-    def qmp(self, command: str, **arguments: Any) -> Any:
-        """Tell QEMU something, on a monitor that nobody needs."""
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(TIMEOUT_S)
-            client.connect(str(self.paths.follower_sockets[1]))
-            stream = client.makefile("rw")
-            for name, values in (
-                ("qmp_capabilities", {}),
-                (command, arguments),
-            ):
-                message = {"execute": name, "arguments": values, "id": name}
-                stream.write(json.dumps(message) + "\n")
-            stream.flush()
-            for line in stream:
-                reply = json.loads(line)
-                if reply.get("id") == command:
-                    assert "error" not in reply, reply
-                    return reply["return"]
-        raise AssertionError("QEMU has ended")
-
     def io(self, command: str, id: str = "disk0") -> str:
         """Read or write as the guest does; what qemu-io says."""
         if not self.running:
@@ -127,16 +100,7 @@ class DiskVM:
                 command,
                 self.image(id),
             )
-        said = self.paths.qemu_log.stat().st_size
-        for block in self.qmp("query-block"):
-            qdev = block.get("qdev", "")
-            if id in qdev.split("/"):
-                line = f'qemu-io -d {qdev} "{command}"'
-                self.qmp("human-monitor-command", **{"command-line": line})
-                with self.paths.qemu_log.open() as stream:
-                    stream.seek(said)
-                    return stream.read()
-        raise AssertionError(f"there is no {id}")
+        return self.as_guest(command, id)
 
     def write(self, pattern: int, where: str, id: str = "disk0") -> None:
         assert "wrote" in self.io(f"write -P {pattern} {where}", id)
@@ -172,28 +136,12 @@ class DiskVM:
 
     def kill(self) -> None:
         """SIGKILL for its QEMU."""
-        procfs = ProcFS()
-        process = procfs.process(int(self.paths.pid_file.read_text()))
-        assert process is not None
-        pidfd = procfs.open_pidfd(process)
-        try:
-            send_signal(pidfd, signal.SIGKILL)
-            wait_exit(pidfd, TIMEOUT_S)
-        finally:
-            os.close(pidfd)
+        super().kill()
         self.paths.pid_file.unlink()
 
     def killed_in(self, when: str, index: int, *words: str | Path) -> bool:
         """Run a command that is killed; false: it ended before that."""
-        done = subprocess.run(
-            [sys.executable, KILLED, when, str(index), *words],
-            env=self.home.environment,
-            capture_output=True,
-            text=True,
-            timeout=180,
-        )
-        assert done.returncode in (0, -9), done.stderr
-        return done.returncode == -9
+        return kill_in(self.home, when, index, *words)
 
 
 def run_tool(*argv: str | Path) -> str:
@@ -248,3 +196,9 @@ def machine(home: QemuHome) -> Iterator[Callable[..., DiskVM]]:
     for vm in reversed(made):
         home("kill", vm.name)
         home("delete", vm.name, "--yes")
+
+
+@pytest.fixture
+def base(image: Callable[..., Path], tmp_path: Path) -> Path:
+    """An image of the user's, outside of all VMs."""
+    return image(tmp_path / "base.qcow2")

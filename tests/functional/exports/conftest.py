@@ -1,8 +1,6 @@
 """A VM without a guest, whose disks hold something, and its clients."""
 
-import json
 import os
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,19 +11,15 @@ from typing import Any
 import pytest
 
 from qemu_cli.testing.home import QemuHome, Result
+from tests.functional.bare import TIMEOUT_S, BareVM
+from tests.functional.exports.stopped import SMALL, disk, io
 
-TIMEOUT_S = 60.0
 MIB = 1 << 20
 SIZE = 8 * MIB
 
 
-class Machine:
+class Machine(BareVM):
     """A VM, its two ways in, and what its disks held at first."""
-
-    def __init__(self, home: QemuHome, name: str) -> None:
-        self.home = home
-        self.name = name
-        self.paths = home.paths.instance(name)
 
     def ok(self, *words: str | Path) -> Result:
         """Run ``qemu``; it must not fail."""
@@ -45,43 +39,10 @@ class Machine:
 
     def qmp(self, command: str, **arguments: Any) -> Any:
         """Ask QEMU something, on a monitor that nobody needs."""
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(TIMEOUT_S)
-            client.connect(str(self.paths.follower_sockets[1]))
-            stream = client.makefile("rw")
-            for message in (
-                {"execute": "qmp_capabilities"},
-                {
-                    "execute": command,
-                    "arguments": {
-                        key.replace("_", "-"): value
-                        for key, value in arguments.items()
-                    },
-                    "id": "the one",
-                },
-            ):
-                stream.write(json.dumps(message) + "\n")
-            stream.flush()
-            for line in stream:
-                reply = json.loads(line)
-                if reply.get("id") == "the one":
-                    assert "error" not in reply, reply
-                    return reply["return"]
-        raise AssertionError("QEMU has ended")
-
-    def as_guest(self, command: str, disk: str = "disk0") -> str:
-        """Read or write as the guest does (qemu-io(1)); what it says."""
-        log = self.paths.qemu_log
-        said = log.stat().st_size
-        for block in self.qmp("query-block"):
-            qdev = block.get("qdev", "")
-            if disk in qdev.split("/"):
-                line = f'qemu-io -d {qdev} "{command}"'
-                self.qmp("human-monitor-command", command_line=line)
-                with log.open() as stream:
-                    stream.seek(said)
-                    return stream.read()
-        raise AssertionError(f"there is no {disk}")
+        spelt = {
+            key.replace("_", "-"): value for key, value in arguments.items()
+        }
+        return super().qmp(command, **spelt)
 
     def holds(self, pattern: int, where: str, disk: str = "disk0") -> bool:
         """Whether the guest reads bytes of this value; ``0 1M``, say."""
@@ -198,3 +159,12 @@ def until() -> Callable[[Callable[[], object]], None]:
             time.sleep(0.05)
 
     return wait
+
+
+@pytest.fixture
+def web(qemu_home: QemuHome) -> QemuHome:
+    """A home with a VM whose first MiB is full of ones."""
+    done = qemu_home("create", "web", "--disk", "64M", *SMALL)
+    assert done.rc == 0, done.err
+    assert io(disk(qemu_home), "write -P 1 0 1M")
+    return qemu_home

@@ -12,11 +12,10 @@ import pytest
 
 from qemu_cli.testing.home import QemuHome
 from qemu_cli.testing.plugin import TinyGuest
+from tests.functional.ext4_guest import boot, ok, shell
 
 if TYPE_CHECKING:
     from .conftest import Machine
-
-BOOT_TIMEOUT_S = 120.0
 
 #: Counts on two disks in turn, and always on the first one first.
 COUNT = (
@@ -25,14 +24,6 @@ COUNT = (
     "dd if=/tmp/n of=/dev/$d bs=512 conv=sync,fsync 2> /dev/null; "
     "done; done &"
 )
-
-
-def ok(*words: str | Path) -> str:
-    done = subprocess.run(
-        words, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -45,30 +36,8 @@ def booted(
     from .conftest import Machine
 
     vm = Machine(home, "g")
-    vm.ok(
-        *("create", "g", "--kernel", tiny_guest.kernel),
-        *("--initrd", tiny_guest.initrd, "--memory", "256M"),
-        *("--append", "console=ttyS0 quiet", "--accel", "tcg"),
-        *("--disk", "32M", "--disk", "8M", "--disk", "8M"),
-    )
-    raw = tmp_path_factory.mktemp("fs") / "ext4.raw"
-    with raw.open("wb") as stream:
-        stream.truncate(32 << 20)
-    ok("mkfs.ext4", "-q", "-F", raw)
-    disk = vm.paths.directory / "disk0.qcow2"
-    ok("qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, disk)
-    vm.ok("start", "g")
-    end = time.monotonic() + BOOT_TIMEOUT_S
-    while "guest#" not in vm.paths.serial_log.read_text(errors="replace"):
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    boot(vm, tiny_guest, tmp_path_factory.mktemp("fs"), *("--disk", "8M") * 2)
     return vm
-
-
-def shell(vm: "Machine", line: str) -> str:
-    result = vm.home("console", "g", "--silence", "300ms", stdin=f"{line}\n")
-    assert result.rc == 0, result.err
-    return result.out
 
 
 def number(image: Path) -> int:

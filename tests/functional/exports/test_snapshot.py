@@ -151,3 +151,23 @@ def test_a_snapshot_that_was_deleted_by_hand(
     refused = vm.home("nbd-export", "byhand", "--snapshot", "s")
     assert refused.rc == 4
     assert "does not have the snapshot 's' any more" in refused.err
+
+
+def test_a_disk_that_was_larger(machine: Callable[..., Any]) -> None:
+    """QEMU shows what is inside as large as the image is now."""
+    vm = machine("larger", "--disk", "8M")
+    vm.ok("quit", "larger")
+    vm.ok("snapshot", "create", "larger", "small")
+    vm.ok("disk", "resize", "larger", "disk0", "+1M")
+    vm.ok("snapshot", "create", "larger", "large")
+    (uri,) = vm.export("disk0", "--snapshot", "large")
+    assert "9 MiB" in run("qemu-img", "info", "-f", "raw", uri).stdout
+    vm.stop()
+    vm.ok("snapshot", "revert", "larger", "small", "--yes")
+    refused = vm.home("nbd-export", "larger", "--snapshot", "large")
+    assert refused.rc == 4
+    assert "disk0 in the snapshot 'large' can't be read whole" in refused.err
+    assert "'qemu snapshot revert larger large' goes back" in refused.err
+    assert vm.exports() == []
+    vm.ok("snapshot", "revert", "larger", "large", "--yes")
+    assert vm.export("disk0", "--snapshot", "large")

@@ -2,27 +2,34 @@
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
-import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from qemu_cli.instance.snapshots import store
+from qemu_cli.storage import holders
 
 if TYPE_CHECKING:
     from tests.functional.snapshots.conftest import Machine
 
-KILLED = Path(__file__).parents[1] / "killed.py"
 TIMEOUT_S = 180.0
 
 
-def tags(image: Path) -> set[str]:
+def tag_sizes(image: Path) -> dict[str, int]:
+    """The internal snapshots of an image, and the sizes of their RAM."""
     said = subprocess.check_output(
         ["qemu-img", "info", "-U", "--output=json", image], timeout=TIMEOUT_S
     )
-    return {each["name"] for each in json.loads(said).get("snapshots", [])}
+    snapshots = json.loads(said).get("snapshots", [])
+    return {each["name"]: each["vm-state-size"] for each in snapshots}
+
+
+def tags(image: Path) -> set[str]:
+    return set(tag_sizes(image))
 
 
 def check(file: Path) -> None:
@@ -67,26 +74,6 @@ def consistent(vm: "Machine") -> None:
         assert not {name for name in named if name.startswith("s")}
 
 
-def kill_in(vm: "Machine", when: str, index: int, *words: str) -> bool:
-    """Run a command that is killed; false: it ended before that."""
-    done = subprocess.run(
-        [sys.executable, KILLED, when, str(index), *words],
-        env=vm.home.environment,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-    )
-    assert done.returncode in (0, -9), done.stderr
-    return done.returncode == -9
-
-
-def moments() -> Iterator[tuple[str, int]]:
-    """Noted and done, for one step after the other, without end."""
-    for index in range(100):
-        yield "noted", index
-        yield "done", index
-
-
 @contextlib.contextmanager
 def small_disk(vm: "Machine", size: str) -> Iterator[None]:
     """Put a VM's files on a disk of this size."""
@@ -105,3 +92,47 @@ def small_disk(vm: "Machine", size: str) -> Iterator[None]:
         subprocess.run(["umount", "-l", directory], check=True)
         directory.rmdir()
         aside.rename(directory)
+
+
+@contextlib.contextmanager
+def holding(image: Path) -> Iterator[int]:
+    """Another program has an image open for writing; its pid."""
+    process = subprocess.Popen(
+        ["qemu-io", "-f", "qcow2", image],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        end = time.monotonic() + 60
+        while not holders.holders(image):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdin
+        process.stdin.close()
+
+
+def stuffed(vm: "Machine", left_bytes: int = 0) -> Path:
+    """Fill the disk that a VM is on; the file that does."""
+    file = vm.paths.directory / "stuffing"
+    piece = bytes(64 << 10)
+    with file.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+        while not left_bytes or _free(stream) >= left_bytes + len(piece):
+            stream.write(piece)
+    return file
+
+
+def _free(stream: IO[bytes]) -> int:
+    found = os.fstatvfs(stream.fileno())
+    return found.f_bavail * found.f_frsize
+
+
+def until_written(vm: "Machine", size_bytes: int) -> None:
+    """Wait until QEMU is in the middle of writing RAM."""
+    end = time.monotonic() + TIMEOUT_S
+    while vm.images["disk0"].stat().st_size < size_bytes:
+        assert time.monotonic() < end
+        time.sleep(0.001)

@@ -1,9 +1,7 @@
 """A VM without a guest; what one would write, qemu-io(1) writes."""
 
 import json
-import os
-import signal
-import socket
+import random
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,20 +11,16 @@ from typing import Any
 import pytest
 
 from qemu_cli.instance import definitions
-from qemu_cli.proc import ProcFS, send_signal, wait_exit
+from qemu_cli.proc import ProcFS
 from qemu_cli.testing.home import QemuHome, Result
+from tests.functional.bare import TIMEOUT_S, BareVM
 
-TIMEOUT_S = 60.0
+MIB = 1 << 20
 SMALL = ("--memory", "64M", "--accel", "tcg", "--nic", "none")
 
 
-class Machine:
+class Machine(BareVM):
     """A VM, running or stopped."""
-
-    def __init__(self, home: QemuHome, name: str) -> None:
-        self.home = home
-        self.name = name
-        self.paths = home.paths.instance(name)
 
     def ok(self, *words: str | Path) -> Result:
         """Run ``qemu``; it must not fail."""
@@ -92,26 +86,6 @@ class Machine:
             if "event" in message
         ]
 
-    def qmp(self, command: str, **arguments: Any) -> Any:
-        """Tell QEMU something, on a monitor that nobody needs."""
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(TIMEOUT_S)
-            client.connect(str(self.paths.follower_sockets[1]))
-            stream = client.makefile("rw")
-            for name, values in (
-                ("qmp_capabilities", {}),
-                (command, arguments),
-            ):
-                message = {"execute": name, "arguments": values, "id": name}
-                stream.write(json.dumps(message) + "\n")
-            stream.flush()
-            for line in stream:
-                reply = json.loads(line)
-                if reply.get("id") == command:
-                    assert "error" not in reply, reply
-                    return reply["return"]
-        raise AssertionError("QEMU has ended")
-
     def io(self, command: str, disk: str = "disk0") -> str:
         """Read or write as the guest does; what qemu-io says."""
         if not self.alive:
@@ -123,16 +97,7 @@ class Machine:
             )
             assert not done.stderr, done.stderr
             return done.stdout
-        said = self.paths.qemu_log.stat().st_size
-        for block in self.qmp("query-block"):
-            qdev = block.get("qdev", "")
-            if disk in qdev.split("/"):
-                line = f'qemu-io -d {qdev} "{command}"'
-                self.qmp("human-monitor-command", **{"command-line": line})
-                with self.paths.qemu_log.open() as stream:
-                    stream.seek(said)
-                    return stream.read()
-        raise AssertionError(f"there is no {disk}")
+        return self.as_guest(command, disk)
 
     def write(self, pattern: int, *disks: str, where: str = "0 64k") -> None:
         for disk in disks or ("disk0", "disk1"):
@@ -146,19 +111,6 @@ class Machine:
         ]
         assert all("bytes at" in each for each in said), said
         return not any("verification failed" in each for each in said)
-
-    def kill(self) -> None:
-        """SIGKILL for its QEMU."""
-        procfs = ProcFS()
-        pid = int(self.paths.pid_file.read_text())
-        process = procfs.process(pid)
-        assert process is not None
-        pidfd = procfs.open_pidfd(process)
-        try:
-            send_signal(pidfd, signal.SIGKILL)
-            wait_exit(pidfd, TIMEOUT_S)
-        finally:
-            os.close(pidfd)
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +142,26 @@ def machine(home: QemuHome) -> Iterator[Callable[..., Machine]]:
 def vm(machine: Callable[..., Machine]) -> Machine:
     """A stopped VM of a virtio-blk disk and a virtio-scsi one."""
     return machine("--disk", "8M", "--disk", "8M,bus=scsi")
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a guest's RAM is filled with, so that saving it takes long."""
+    file = tmp_path_factory.mktemp("noise") / "noise"
+    file.write_bytes(random.Random(3).randbytes(160 * MIB))
+    return file
+
+
+@pytest.fixture
+def busy(machine: Callable[..., Machine], noise: Path) -> Machine:
+    """A running VM whose RAM is full."""
+    loader = f"loader,file={noise},addr={64 * MIB:#x},force-raw=on"
+    vm = machine(
+        *("--disk", "8M", "--disk", "8M,bus=scsi", "--memory", "256M"),
+        *("--qemu-arg=-device", f"--qemu-arg={loader}"),
+    )
+    vm.write(1)
+    vm.snapshot("before")
+    vm.write(2)
+    vm.ok("start", vm.name)
+    return vm

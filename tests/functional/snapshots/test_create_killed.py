@@ -4,23 +4,21 @@ Whether the program or QEMU: nothing is lost, and the next command repairs
 what is left.
 """
 
-import random
 import signal
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from qemu_cli.instance.snapshots import store
+from tests.functional.killing import kill_in, moments
 from tests.functional.snapshots.checks import (
     check,
     consistent,
-    kill_in,
-    moments,
     tags,
+    until_written,
 )
 
 if TYPE_CHECKING:
@@ -51,7 +49,7 @@ def test_the_program_is_killed(
     create = ("snapshot", "create", vm.name)
     for number, (when, index) in enumerate(moments()):
         vm.write(number + 1)
-        if not kill_in(vm, when, index, *create, f"s{number}", *options):
+        if not kill_in(vm.home, when, index, *create, f"s{number}", *options):
             break
         assert vm.home("list").rc == 0
         repaired = vm.ok("set", vm.name, "config.lock.timeout=9s")
@@ -71,37 +69,6 @@ def test_the_program_is_killed(
     if running:
         vm.ok("quit", vm.name)
         consistent(vm)
-
-
-@pytest.fixture(scope="module")
-def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a guest's RAM is filled with, so that saving it takes long."""
-    file = tmp_path_factory.mktemp("noise") / "noise"
-    file.write_bytes(random.Random(3).randbytes(160 * MIB))
-    return file
-
-
-@pytest.fixture
-def busy(machine: "Make", noise: Path) -> "Machine":
-    """A running VM whose RAM is full."""
-    loader = f"loader,file={noise},addr={64 * MIB:#x},force-raw=on"
-    vm = machine(
-        *("--disk", "8M", "--disk", "8M,bus=scsi", "--memory", "256M"),
-        *("--qemu-arg=-device", f"--qemu-arg={loader}"),
-    )
-    vm.write(1)
-    vm.snapshot("before")
-    vm.write(2)
-    vm.ok("start", vm.name)
-    return vm
-
-
-def until_written(vm: "Machine", size_bytes: int) -> None:
-    """Wait until QEMU is in the middle of writing RAM."""
-    end = time.monotonic() + TIMEOUT_S
-    while vm.images["disk0"].stat().st_size < size_bytes:
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])

@@ -1,7 +1,6 @@
 """qemu snapshot delete: it goes, and what others need of it stays."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.functional.killing import kill_in, moments
 from tests.functional.snapshots.checks import (
     TIMEOUT_S,
     check,
     consistent,
-    kill_in,
-    moments,
     small_disk,
+    stuffed,
     tags,
 )
 
@@ -216,7 +215,7 @@ def test_killed_between_every_two_steps(vm: "Machine", qemu: str) -> None:
         for disk in vm.images:
             vm.io("flush", disk)
         words = ("snapshot", "delete", vm.name, name, "--yes")
-        if not kill_in(vm, when, index, *words):
+        if not kill_in(vm.home, when, index, *words):
             break
         kills += 1
         if qemu == "dies, too":
@@ -361,8 +360,7 @@ def test_no_room_for_a_merge(vm: "Machine", how: str) -> None:
     with small_disk(vm, "20M"):
         if how == "running":
             vm.ok("start", vm.name)
-        stuffing = vm.paths.directory / "stuffing"
-        stuff(stuffing)
+        stuffing = stuffed(vm, 1 << 19)
         failed = vm.home("snapshot", "delete", vm.name, "e2", "--yes")
         assert failed.rc != 0
         assert "No space left on device" in failed.err
@@ -379,14 +377,6 @@ def test_no_room_for_a_merge(vm: "Machine", how: str) -> None:
         consistent(vm)
         vm.revert("e1")
         assert marks(vm) & {1} == {1}
-
-
-def stuff(file: Path) -> None:
-    """Leave less than 1 MiB."""
-    free = os.statvfs(file.parent)
-    size = free.f_bavail * free.f_frsize - (1 << 19)
-    with file.open("wb") as stream:
-        os.posix_fallocate(stream.fileno(), 0, size)
 
 
 def test_it_says_what_goes_and_what_stays(vm: "Machine") -> None:

@@ -92,3 +92,21 @@ def test_totals_formats_and_what_is_wrong(vm: "Machine") -> None:
     missing = vm.home("snapshot", "diff", vm.name, "mondy")
     assert missing.rc == 3
     assert "did you mean 'monday'?" in missing.err
+
+
+def test_a_disk_that_was_larger(vm: "Machine") -> None:
+    """QEMU shows what is inside as large as the image is now."""
+    vm.snapshot("small")
+    vm.ok("disk", "resize", vm.name, "disk0", "+64k")
+    vm.snapshot("large")
+    vm.write(1, "disk0", where="8M 64k")
+    assert ranges(vm, "large")["disk0"] == [(8 * MIB, 65536)]
+    assert ranges(vm, "small")["disk0"] == [(8 * MIB, 65536)]
+    vm.revert("small")
+    refused = vm.home("snapshot", "diff", vm.name, "large")
+    assert refused.rc == 4, refused.err
+    assert "disk0 in the snapshot 'large' can't be read whole" in refused.err
+    assert "had 8.1 MiB then, has 8.0 MiB now" in refused.err
+    assert f"'qemu snapshot revert {vm.name} large'" in refused.err
+    vm.revert("large")
+    assert ranges(vm, "small")["disk0"] == []

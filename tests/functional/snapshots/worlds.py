@@ -6,9 +6,7 @@ times as long.  Every deed is checked against the notion, in full.
 
 import asyncio
 import contextlib
-import json
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
@@ -40,48 +38,15 @@ from qemu_cli.instance.snapshots import (
 from qemu_cli.instance.snapshots.delete import delete as delete_snapshots
 from qemu_cli.instance.vm import VM
 from qemu_cli.qmp.sessions import Sessions
-from qemu_cli.steps.runner import Journal, Runner
-from qemu_cli.storage import graph
 from qemu_cli.testing.home import QemuHome
+from tests.functional.snapshots import checks, disk_access
+from tests.functional.snapshots.dying import dying
 
 UNIT = 32 << 10  # half a cluster
-_TIMEOUT_S = 60.0
 
 _T = TypeVar("_T")
 
 Contents = dict[str, bytes]
-
-
-class Killed(BaseException):
-    """The program is dead; nothing that it would have done is done."""
-
-
-@contextlib.contextmanager
-def dying(after: int | None) -> Iterator[None]:
-    """Die when so many steps are done; None: live on."""
-    if after is None:
-        yield
-        return
-    left = after
-    note, give_up = Journal.step, Runner._give_up
-
-    def step(self: Journal, index: int) -> None:
-        nonlocal left
-        if not left:
-            raise Killed
-        left -= 1
-        note(self, index)
-
-    async def nothing(self: Runner, *args: Any) -> None:
-        return
-
-    Journal.step, Runner._give_up = step, nothing  # type: ignore[method-assign]
-    try:
-        yield
-    except Killed:
-        pass
-    finally:
-        Journal.step, Runner._give_up = note, give_up  # type: ignore[method-assign]
 
 
 class Template:
@@ -292,7 +257,8 @@ class World:
                 read = self._read(layer.file, layer.format, tag)
                 if tag:  # it is shown as large as the image is today
                     assert not any(read[len(held) :])
-                    read = read[: len(held)]
+                    shown = min(len(held), len(self.today[layer.id]))
+                    read, held = read[:shown], held[:shown]
                 assert read == held, (name, layer)
         if self.clone is not None:
             other = self.host.paths.instance("other")
@@ -326,20 +292,14 @@ class World:
     def sound(self) -> None:
         """``qemu-img check`` has nothing to say of any image."""
         for file in self.paths.directory.glob("*.qcow2"):
-            done = subprocess.run(
-                ["qemu-img", "check", "-f", "qcow2", file],
-                capture_output=True,
-                text=True,
-                timeout=_TIMEOUT_S,
-            )
-            assert done.returncode == 0, done.stdout + done.stderr
+            checks.check(file)
 
     def _names(self) -> set[str]:
         return {each.name for each in self.tree.snapshots}
 
     def _read_today(self) -> Contents:
         if self.vm.alive:
-            self.do(self._flush())
+            self.do(disk_access.flush(self.host, self.vm))
         definition = definitions.load(self.paths.definition)
         return {
             image.id: self._read(image.file, image.format)
@@ -349,70 +309,13 @@ class World:
     def _read(
         self, file: str, image_format: str, tag: str | None = None
     ) -> bytes:
-        target = self.home.directory / "read"
-        inside = ("-l", f"snapshot.name={tag}") if tag else ()
-        done = subprocess.run(
-            [
-                *("qemu-img", "convert", "-U", *inside),
-                *("-f", image_format, "-O", "raw"),
-                *(self.paths.directory / file, target),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_S,
-        )
-        assert done.returncode == 0, done.stderr
-        content = target.read_bytes()
-        target.unlink()
-        return content
-
-    # As the guest.
+        return disk_access.read(self.paths.directory / file, image_format, tag)
 
     def _io(self, disk: str, command: str) -> None:
+        images = definitions.load(self.paths.definition).images
+        file = next(each.file for each in images if each.id == disk)
+        image = self.paths.directory / file
         if self.vm.alive:
-            self.do(self._tell(disk, command))
-            return
-        images = definitions.load(self.paths.definition).images
-        file = next(each.file for each in images if each.id == disk)
-        done = subprocess.run(
-            [
-                *("qemu-io", "-f", "qcow2", "-c", command),
-                self.paths.directory / file,
-            ],
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_S,
-        )
-        assert "wrote" in done.stdout, done.stdout + done.stderr
-
-    async def _tell(self, disk: str, command: str) -> None:
-        images = definitions.load(self.paths.definition).images
-        file = next(each.file for each in images if each.id == disk)
-        async with self.host.sessions.open(self.vm.monitors) as session:
-            found = await graph.read(session)
-            (device,) = [
-                each
-                for each in found.devices
-                if found.chain(each)
-                and Path(found.active(each).file).samefile(
-                    self.paths.directory / file
-                )
-            ]
-            said = self.paths.qemu_log.stat().st_size
-            line = f'qemu-io -d {device.qdev} "{command}"'
-            text = await session.execute(
-                "human-monitor-command", {"command-line": line}
-            )
-        with self.paths.qemu_log.open() as stream:
-            stream.seek(said)
-            assert "wrote" in stream.read(), json.dumps([line, text])
-
-    async def _flush(self) -> None:
-        async with self.host.sessions.open(self.vm.monitors) as session:
-            found = await graph.read(session)
-            for device in found.devices:
-                if found.chain(device):
-                    line = f"qemu-io {found.active(device).name} flush"
-                    await session.execute(
-                        "human-monitor-command", {"command-line": line}
-                    )
+            self.do(disk_access.tell(self.host, self.vm, image, command))
+        else:
+            disk_access.write(image, command)

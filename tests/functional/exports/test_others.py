@@ -1,0 +1,130 @@
+"""Exports of VMs that somebody else has set up, or is busy with."""
+
+import subprocess
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qemu_cli.testing.home import QemuHome
+from tests.functional.exports.clients import read, run
+
+if TYPE_CHECKING:
+    from .conftest import Machine
+
+Until = Callable[[Callable[[], object]], None]
+
+
+def test_two_at_the_same_time(vm: "Machine") -> None:
+    """Each waits for the other, and finds its own name free."""
+    both = [
+        subprocess.Popen(
+            [vm.home.executable, "nbd-export", "vm", "--name", name, "disk0"],
+            env=vm.home.environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("one", "two")
+    ]
+    uris = [each.communicate(timeout=60)[0].strip() for each in both]
+    assert [each.returncode for each in both] == [0, 0]
+    vm.as_guest("write -P 5 7M 64k")
+    assert all(read(uri, 0, "7M 64k") for uri in uris) or all(
+        read(uri, 5, "7M 64k") is False for uri in uris
+    )
+    assert len(vm.exports()) == 2
+
+
+def test_a_drive_without_names(
+    machine: Callable[..., "Machine"], home: QemuHome
+) -> None:
+    """``-drive``: neither the device nor its node were given a name."""
+    image = home.directory / "by-hand.qcow2"
+    run("qemu-img", "create", "-q", "-f", "qcow2", image, "8M")
+    run("qemu-io", "-f", "qcow2", "-c", "write -P 6 0 8M", image)
+    unused = home.directory / "unused.raw"
+    unused.write_bytes(bytes(1 << 20))
+    vm = machine(
+        "hand",
+        "--qemu-arg=-drive",
+        f"--qemu-arg=file={image},if=virtio,format=qcow2",
+        "--qemu-arg=-drive",
+        f"--qemu-arg=file={unused},if=none,format=raw,id=unused",
+    )
+    uris = vm.export()
+    assert [row["disk"] for row in vm.exports()] == ["device[0]", "disk0"]
+    assert len(uris) == 2
+    by_hand = uris[0]
+    assert "device%5B0%5D" in by_hand
+    vm.as_guest("write -P 7 0 8M", "device[0]")
+    assert read(by_hand, 6, "0 8M")
+    assert vm.stop().rc == 0
+    assert vm.traces() == []
+    refused = vm.home("nbd-export", "hand", "unused")
+    assert refused.rc in (3, 4)
+    vm.ok("quit", "hand")
+
+
+def test_an_io_thread(machine: Callable[..., "Machine"]) -> None:
+    """QEMU 7.2 aborts when a client leaves such an export."""
+    vm = machine(
+        "thread",
+        *("--disk", "8M,bus=scsi"),
+        *("--qemu-arg=-object", "--qemu-arg=iothread,id=io0"),
+        *("--qemu-arg=-global", "--qemu-arg=virtio-blk-pci.iothread=io0"),
+    )
+    version = vm.qmp("query-version")["qemu"]["major"]
+    served = vm.home("nbd-export", "thread", "disk0")
+    if version < 9:
+        assert served.rc == 4, served.err
+        assert "has an I/O thread" in served.err
+    else:
+        assert served.rc == 0, served.err
+        assert run("nbdcopy", served.out.strip(), "null:").returncode == 0
+    # A disk without one can be served in any case.
+    (uri,) = vm.export("disk1")
+    assert run("nbdcopy", uri, "null:").returncode == 0
+    assert vm.status() == "running"
+    vm.ok("quit", "thread")
+
+
+def test_a_server_that_somebody_started(
+    machine: Callable[..., "Machine"],
+) -> None:
+    vm = machine("served")
+    address = {"type": "unix", "data": {"path": str(vm.paths.runtime / "x")}}
+    vm.qmp("nbd-server-start", addr=address)
+    refused = vm.home("nbd-export", "served")
+    assert refused.rc == 4, refused.err
+    assert "serves NBD already" in refused.err
+    assert vm.traces() == []
+    vm.ok("quit", "served")
+
+
+def test_an_export_made_by_hand(vm: "Machine") -> None:
+    vm.export("disk0")
+    vm.qmp(
+        "block-export-add",
+        type="nbd",
+        id="mine",
+        node_name="disk1",
+        name="m",
+    )
+    mine = vm.exports()[-1]
+    assert (mine["id"], mine["name"], mine["uri"]) == ("mine", None, None)
+    assert vm.stop().rc == 0
+    assert [row["id"] for row in vm.exports()] == ["mine"]
+    vm.qmp("block-export-del", id="mine")
+
+
+def test_an_export_that_somebody_removed(vm: "Machine") -> None:
+    """What was made for it goes with the next command."""
+    vm.export("disk0")
+    vm.qmp("block-export-del", id="e1", mode="hard")
+    assert vm.exports() == []
+    assert vm.traces() != []
+    vm.export("disk1")
+    assert [row["name"] for row in vm.exports()] == ["disk1"]
+    assert not [
+        name for name in vm.traces() if name.startswith("e1-filt")
+    ] or (vm.exports()[0]["id"] == "e1")
+    assert vm.stop().rc == 0
+    assert vm.traces() == []
