@@ -53,9 +53,10 @@ def left_behind(mark: str) -> dict[int, str]:
 
 
 def main(command: list[str]) -> int:
-    # A shell that runs us in the background has SIGINT ignored, and so
-    # would everything that tests what Ctrl-C does.
+    # A shell that runs us in the background has SIGINT ignored, nohup
+    # SIGHUP, and so would everything that tests what these do.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     mark = uuid.uuid4().hex
     code = subprocess.run(command, env=os.environ | {MARK: mark}).returncode
     end = time.monotonic() + GRACE_S

@@ -1,6 +1,5 @@
 """What the functional tests share: VMs of the tiny guest."""
 
-import signal
 import time
 from collections.abc import Callable
 
@@ -11,16 +10,6 @@ from qemu_cli.testing.plugin import TinyGuest
 
 #: A boot takes 6 s under TCG on an idle machine.
 BOOT_TIMEOUT_S = 120.0
-
-
-def pytest_configure() -> None:
-    """Let the programs that tests start be interrupted.
-
-    A shell that runs us in the background has them ignore this, and so
-    would the programs.
-    """
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
