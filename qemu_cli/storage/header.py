@@ -1,11 +1,10 @@
-"""Reading what qcow2 metadata says of other files, and of snapshots.
+"""Reading what a qcow2 header says about other files.
 
 A few microseconds instead of a qemu-img process, and no lock is asked
-for: it may be read while a VM writes to the image.  Layout:
+for: the header may be read while a VM writes to the image.  Layout:
 docs/interop/qcow2.txt in QEMU's sources; all numbers are big-endian.
 """
 
-import os
 import struct
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -21,13 +20,6 @@ _V3_LENGTH_AT = 100
 _BACKING_NAME_MAX = 1023
 _EXTENSION_MAX = 4096  # a format's or a file's name; bitmaps are longer
 _END, _BACKING_FORMAT, _DATA_FILE = 0, 0xE2792ACA, 0x44415441
-
-_SNAPSHOTS_AT = 60
-_SNAPSHOTS = struct.Struct(">IQ")  # how many, where their table begins
-_SNAPSHOTS_MAX = 65536  # QEMU's own limit
-#: L1 offset and size, lengths of id and name, times, RAM, length of more
-_SNAPSHOT = struct.Struct(">QIHHIIQII")
-_MORE = struct.Struct(">QQ")  # size of the RAM, size of the disk
 
 
 class Header(NamedTuple):
@@ -71,46 +63,6 @@ def read(path: Path) -> Header | None:
         data_file=_text(extensions.get(_DATA_FILE)),
         version=version,
     )
-
-
-def snapshot_sizes(path: Path) -> dict[str, int]:
-    """Read how large the disk was at each internal snapshot, by its name.
-
-    ``qemu-img info`` does not tell, and shows each as large as the image
-    is now.  Images of version 2 may not know.
-
-    :return: in bytes
-    :raise OSError: when it can't be read
-    :raise QemuCliError: when the table is damaged
-    """
-    with path.open("rb") as stream:
-        try:
-            return _snapshot_sizes(stream)
-        except (struct.error, ValueError, OverflowError) as error:
-            raise QemuCliError(
-                f"{path} has a damaged table of snapshots: {error}",
-                hint=f"qemu-img check {path}",
-            ) from error
-
-
-def _snapshot_sizes(stream: BinaryIO) -> dict[str, int]:
-    stream.seek(_SNAPSHOTS_AT)
-    count, position = _SNAPSHOTS.unpack(_exactly(stream, _SNAPSHOTS.size))
-    if count > _SNAPSHOTS_MAX:
-        raise ValueError("too many snapshots")
-    found: dict[str, int] = {}
-    for _ in range(count):
-        stream.seek(position)
-        entry = _SNAPSHOT.unpack(_exactly(stream, _SNAPSHOT.size))
-        id_length, name_length, more_length = entry[2], entry[3], entry[-1]
-        more = _exactly(stream, more_length)
-        stream.seek(id_length, os.SEEK_CUR)
-        name = _text(_exactly(stream, name_length)) or ""
-        if more_length >= _MORE.size:
-            _, found[name] = _MORE.unpack_from(more)
-        length = _SNAPSHOT.size + more_length + id_length + name_length
-        position += (length + 7) // 8 * 8
-    return found
 
 
 def _extensions(stream: BinaryIO, version: int) -> dict[int, bytes]:

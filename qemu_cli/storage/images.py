@@ -24,12 +24,17 @@ _EMPTY_MAX_BYTES = 4 << 20
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """An internal snapshot; ``date_s`` is in seconds since 1970."""
+    """An internal snapshot; ``date_s`` is in seconds since 1970.
+
+    :param disk_size_bytes: how large the disk was; None: qemu-img does not
+        tell, but :mod:`qemu_cli.storage.snapshot_table` may
+    """
 
     id: str
     name: str
     vm_state_size_bytes: int
     date_s: int
+    disk_size_bytes: int | None = None
 
 
 class Bitmap(msgspec.Struct, frozen=True):

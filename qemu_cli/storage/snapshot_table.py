@@ -18,7 +18,10 @@ _WHERE = struct.Struct(">IQ")  # how many there are, and where
 #: Of each: L1 table, its size, lengths of id and name, date in s and ns,
 #: guest clock, size of the VM state in 32 bits, length of the extra data.
 _ENTRY = struct.Struct(">QIHHIIQII")
-_STATE_SIZE = struct.Struct(">Q")  # the extra data begin with it, in 64
+#: The extra data begin with that size in 64 bits, and the disk's; images
+#: of version 2 may lack one or both.
+_STATE_SIZE = struct.Struct(">Q")
+_DISK_SIZE = struct.Struct(">8xQ")
 _EXTRA_MAX = 1024  # QEMU's own limits, in block/qcow2.h
 _SNAPSHOTS_MAX = 65536
 
@@ -61,11 +64,14 @@ def _entry(stream: BinaryIO) -> Snapshot:
     data = _exactly(stream, extra)
     if extra >= _STATE_SIZE.size:
         (size_bytes,) = _STATE_SIZE.unpack_from(data)
+    disk_bytes = None
+    if extra >= _DISK_SIZE.size:
+        (disk_bytes,) = _DISK_SIZE.unpack_from(data)
     id = _exactly(stream, id_length)
     name = _exactly(stream, name_length)
     length = stream.tell() - start
     stream.seek(start + (length + 7) // 8 * 8)
-    return Snapshot(_text(id), _text(name), size_bytes, date_s)
+    return Snapshot(_text(id), _text(name), size_bytes, date_s, disk_bytes)
 
 
 def _unpack(

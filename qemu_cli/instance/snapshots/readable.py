@@ -8,7 +8,7 @@ disk was then, the rest can't be reached before one goes back to it
 from pathlib import Path
 
 from qemu_cli.errors import StateError
-from qemu_cli.storage import header
+from qemu_cli.storage import snapshot_table as table
 from qemu_cli.units import format_size
 
 
@@ -23,8 +23,9 @@ def check_whole(
     :param revert: the command that goes back to it
     :raise StateError: its disk was larger
     """
-    then = header.snapshot_sizes(file).get(tag, 0)
-    if then > size_bytes:
+    sizes = {each.name: each.disk_size_bytes for each in table.read(file)}
+    then = sizes.get(tag)
+    if then is not None and then > size_bytes:
         raise StateError(
             f"{what} can't be read whole: the disk had {format_size(then)} "
             f"then, has {format_size(size_bytes)} now, and QEMU shows no "
