@@ -40,12 +40,12 @@ class Edit(Command):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         from qemu_cli.command import editor
-        from qemu_cli.instance import redefine
+        from qemu_cli.instance import definitions, redefine
         from qemu_cli.instance.resolve import resolve
 
         host, ui = self.app.host, self.app.ui
         vm = resolve(host.paths, parsed_args.name, probe=host.probe)
-        before = redefine.read(vm.paths)
+        before = definitions.read(vm.paths.definition)
         draft = vm.paths.draft
         if redefine.draft_is_usable(vm.paths):
             ui.say(f"going on with your text in {draft}")

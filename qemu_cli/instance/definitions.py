@@ -15,19 +15,30 @@ from qemu_cli.instance.model import FORMAT, Definition
 _TIMES = (datetime.datetime, datetime.date, datetime.time)
 
 
+def read(path: Path) -> str:
+    """Return the text of a definition, whatever it says.
+
+    :raise DefinitionError: it is missing or no text
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DefinitionError(
+            f"{path} is missing", hint="put a copy of it back"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DefinitionError(
+            f"{path} can't be read: {error}", hint="put a copy of it back"
+        ) from error
+
+
 def load(path: Path) -> Definition:
     """Read and check a definition.
 
     :raise DefinitionError: it is missing, not TOML, of a newer format, or
         says something that can't be; the message names file and key
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DefinitionError(f"{path} is missing") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DefinitionError(f"{path} can't be read: {error}") from error
-    return parse(text, source=str(path))
+    return parse(read(path), source=str(path))
 
 
 def parse(text: str, *, source: str) -> Definition:

@@ -64,7 +64,7 @@ async def assign(
     paths = vm.paths
     async with change.changing(host, paths) as now:
         text = keys.apply(
-            read(paths),
+            definitions.read(paths.definition),
             assignments,
             source=str(paths.definition),
             choose_port=_port_chooser(host),
@@ -90,30 +90,11 @@ async def replace(
     """
     after = definitions.parse(text, source="the new definition")
     async with change.changing(host, vm.paths) as now:
-        if read(vm.paths) != before:
+        if definitions.read(vm.paths.definition) != before:
             raise StateError(
                 f"{vm.paths.definition} was changed by somebody else meanwhile"
             )
         return await _replace(host, now, text, after, "edit", confirm=confirm)
-
-
-def read(paths: InstancePaths) -> str:
-    """Return the text of a definition, whatever it says.
-
-    :raise DefinitionError: it is missing or no text
-    """
-    try:
-        return paths.definition.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DefinitionError(
-            f"{paths.definition} is missing",
-            hint=f"put it back, or 'qemu delete {paths.name}'",
-        ) from None
-    except UnicodeDecodeError as error:
-        raise DefinitionError(
-            f"{paths.definition} can't be read: {error}",
-            hint="it is damaged: put a copy of it back",
-        ) from error
 
 
 def draft_is_usable(paths: InstancePaths) -> bool:
@@ -152,7 +133,7 @@ async def _replace(
         _machine(host, paths, before) != _machine(host, paths, after)
     )
     done = Redefined(changes, waits=vm.alive and machine_changes)
-    if dry_run or text == read(paths):
+    if dry_run or text == definitions.read(paths.definition):
         return done
     if machine_changes and saved.exists(paths):
         confirm(

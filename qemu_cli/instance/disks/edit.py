@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import tomlkit
 
 from qemu_cli.errors import StateError
-from qemu_cli.instance import definitions, redefine
+from qemu_cli.instance import definitions
 from qemu_cli.instance.host import Host, vm_facts
 from qemu_cli.instance.model import Definition
 from qemu_cli.paths import InstancePaths
@@ -29,7 +29,7 @@ def edit(
     :raise DefinitionError: the result can't be understood
     :raise StateError: a plug-in objects
     """
-    before = redefine.read(paths)
+    before = definitions.read(paths.definition)
     document = tomlkit.parse(before)
     change(document)
     text = tomlkit.dumps(document)

@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from qemu_cli.errors import QemuCliError
-from qemu_cli.instance import change, history, ram, redefine
-from qemu_cli.instance.disks import edit
+from qemu_cli.instance import change, definitions, history, ram
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.model import NVRAM_ID
 from qemu_cli.instance.quiesce import quiesced
@@ -120,8 +119,9 @@ async def plan(host: Host, vm: VM, wanted: Wanted) -> Created:
     if with_ram:
         vmstate = _vmstate(found.parts).id
         snapshot = msgspec.structs.replace(snapshot, vmstate=vmstate)
+    text = definitions.read(paths.definition)
     work = create_plan.plan_internal(
-        *(paths, tree, snapshot, found.parts, redefine.read(paths)), tool=tool
+        *(paths, tree, snapshot, found.parts, text), tool=tool
     )
     return Created(snapshot, work)
 
@@ -148,6 +148,7 @@ def _definition(
     host: Host, paths: InstancePaths, overlays: Sequence[Overlay]
 ) -> WriteFile:
     """The step that makes the overlays the disks of the definition."""
+    from qemu_cli.instance.disks import edit  # not for internal ones
 
     def change_it(document: Any) -> None:
         for overlay in overlays:

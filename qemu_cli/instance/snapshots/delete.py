@@ -17,7 +17,7 @@ from qemu_cli.errors import (
     StateError,
     UsageError,
 )
-from qemu_cli.instance import change, history, redefine
+from qemu_cli.instance import change, definitions, history
 from qemu_cli.instance.disks import guard
 from qemu_cli.instance.disks.room import warn_of_room
 from qemu_cli.instance.exports import held
@@ -99,7 +99,7 @@ async def _gather(
     definition = vm.definition
     found = await layers.read(host, paths, definition, tree, tool=tool)
     chains = await _chains(host, vm) if vm.alive else ()
-    world = World(found, tree, redefine.read(paths), chains)
+    world = World(found, tree, definitions.read(paths.definition), chains)
     snapshots = tuple(_find(vm, world, name) for name in dict.fromkeys(names))
     for snapshot in snapshots:
         held.check_not_held(paths, snapshot.key, snapshot.name)

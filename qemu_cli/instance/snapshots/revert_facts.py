@@ -11,7 +11,7 @@ from qemu_cli.errors import (
     NotFoundError,
     StateError,
 )
-from qemu_cli.instance import definitions, redefine
+from qemu_cli.instance import definitions
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.snapshots import layers as layer_files
@@ -138,7 +138,7 @@ async def prepare(
     facts = Facts(
         tree=tree,
         targets=targets,
-        before=redefine.read(paths),
+        before=definitions.read(paths.definition),
         after=text,
         doomed=_doomed(paths, tree, layers, active, after),
         tool=tool,
@@ -178,7 +178,7 @@ def _definition(
         store.definition(paths, snapshot)  # says what is wrong with it
         text = kept.read_text(encoding="utf-8")
     else:
-        text = redefine.read(paths)
+        text = definitions.read(paths.definition)
     images = {each.id: (each.file, "qcow2") for each in targets}
     images |= {
         image.id: (image.file, image.format)
