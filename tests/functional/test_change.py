@@ -514,7 +514,7 @@ def test_edit_notices_another_change(web: QemuHome, tmp_path: Path) -> None:
 
 def test_an_editor_that_fails(web: QemuHome) -> None:
     for editor in ("false", "/nonexistent/editor"):
-        environment = {**os.environ, "VISUAL": "", "EDITOR": editor}
+        environment = {"VISUAL": "", "EDITOR": editor}
         failed = web("edit", "web", environment=environment)
         assert failed.rc in (1, 2)
         assert editor in failed.err
