@@ -33,6 +33,7 @@ _IN_USE_S = 10.0
 
 #: How long a guest may take to open a tray.
 _TRAY_S = 3.0
+_OPEN_TRAY = "blockdev-open-tray"
 
 #: How long taking back a device may take; one that the guest has not seen
 #: yet may stay until its next reset.
@@ -223,15 +224,15 @@ class ChangeMedium(Step, frozen=True, tag=True):
         if _inserted(block) == node and not block.get("tray_open"):
             return
         for command, arguments in self._commands(node, force):
-            try:
-                await hands.execute(command, arguments)
-            except RefusedError as error:
-                if "is locked" not in str(error):
-                    raise
-                await self._unlocked(hands)
+            await hands.execute(command, arguments)
+            if command == _OPEN_TRAY:
+                await self._opened(hands)
 
-    async def _unlocked(self, hands: Hands) -> None:
-        """Wait for the guest, which has been asked to open the tray.
+    async def _opened(self, hands: Hands) -> None:
+        """Wait until the tray is open.
+
+        Of a guest that has locked it, QEMU only asks for that, and says
+        nothing (qapi/block.json, blockdev-open-tray).
 
         :raise StateError: it does not
         """
@@ -250,7 +251,7 @@ class ChangeMedium(Step, frozen=True, tag=True):
     ) -> list[tuple[str, dict[str, Any]]]:
         drive = {"id": self.qdev}
         commands: list[tuple[str, dict[str, Any]]] = [
-            ("blockdev-open-tray", {**drive, "force": force}),
+            (_OPEN_TRAY, {**drive, "force": force}),
             ("blockdev-remove-medium", drive),
         ]
         if node is not None:

@@ -6,6 +6,7 @@ times as long.  Every deed is checked against the notion, in full.
 
 import asyncio
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Coroutine, Iterator
@@ -82,7 +83,7 @@ class World:
             config=Config(
                 user=paths.user_config,
                 system=paths.system_config,
-                environ={},
+                environ=os.environ,
             ),
             sessions=Sessions(),
             hooks=Hooks(self._said),
