@@ -40,6 +40,15 @@ def _write(path: Path, text: str, mode: int) -> None:
         raise
 
 
+def unlink(path: Path) -> None:
+    """Remove a file that may not be there.
+
+    Of a read-only file system unlink(2) says so in that case, too.
+    """
+    if os.path.lexists(path):
+        path.unlink(missing_ok=True)
+
+
 def sync_directory(directory: Path) -> None:
     """Make a rename, a new file or a removal in it survive a crash."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from qemu_cli.errors import QemuCliError
-from qemu_cli.files import sync_directory, write_atomically
+from qemu_cli.files import sync_directory, unlink, write_atomically
 from qemu_cli.steps.base import Hands as Hands
 from qemu_cli.steps.base import Step as Step
 from qemu_cli.steps.block import (
@@ -105,9 +105,16 @@ class WriteFile(Step, frozen=True, tag=True):
     async def undo(self, hands: Hands) -> None:
         path = Path(self.path)
         if self.previous is None:
-            path.unlink(missing_ok=True)
-        elif path.parent.is_dir():
+            unlink(path)
+        elif path.parent.is_dir() and not self._is_as_before(path):
             write_atomically(path, self.previous, mode=self.mode)
+
+    def _is_as_before(self, path: Path) -> bool:
+        """On a full disk it can't be written, and need not be."""
+        try:
+            return path.read_bytes() == (self.previous or "").encode()
+        except OSError:
+            return False
 
 
 class Move(Step, frozen=True, tag=True):
@@ -176,7 +183,7 @@ class Tool(Step, frozen=True, tag=True):
         if self.back:
             await run_tool(self.back)
         if self.creates:
-            Path(self.creates).unlink(missing_ok=True)
+            unlink(Path(self.creates))
 
 
 class Qmp(Step, frozen=True, tag=True):

@@ -89,6 +89,14 @@ def listed(found: Iterable[Holder]) -> str:
     return ", ".join(map(str, found))
 
 
+def busy(file: Path, found: Iterable[Holder]) -> BusyError:
+    """Tell who has an image open."""
+    return BusyError(
+        f"the image {file} is in use by {listed(found)}",
+        hint="end that first, or wait until it is done",
+    )
+
+
 def explained(error: QemuCliError, *files: Path) -> QemuCliError:
     """Turn QEMU's ``Failed to get "write" lock`` into who has the lock.
 
@@ -101,10 +109,7 @@ def explained(error: QemuCliError, *files: Path) -> QemuCliError:
         return error
     named = [Path(each) for each in _WHICH.findall(text)] or [*files]
     for file, found in of_each(named).items():
-        return BusyError(
-            f"the image {file} is in use by {listed(found)}",
-            hint="end that first, or wait until it is done",
-        )
+        return busy(file, found)
     what = f"the image {named[0]}" if named else "an image"
     return BusyError(
         f"{what} is in use by a process that we may not look at",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from qemu_cli.errors import BusyError, NotFoundError, StateError, UsageError
+from qemu_cli.errors import NotFoundError, StateError, UsageError
 from qemu_cli.instance import needs, process, saved
 from qemu_cli.instance.exports.model import Export, Wanted
 from qemu_cli.instance.exports.point_in_time import CLUSTER, SCRATCH_MIN
@@ -174,10 +174,7 @@ def check_not_open(file: Path) -> None:
     """
     others = holders.holders(file)
     if others:
-        raise BusyError(
-            f"the image {file} is in use by {holders.listed(others)}",
-            hint="end that first, or wait until it is done",
-        )
+        raise holders.busy(file, others)
 
 
 def check_scratch(size_bytes: int | None) -> None:

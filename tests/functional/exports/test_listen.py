@@ -158,7 +158,10 @@ def test_writes_arrive(web: QemuHome) -> None:
     assert "failed" not in seen.stdout
 
 
-def test_more_clients_than_allowed_wait(web: QemuHome) -> None:
+@pytest.mark.parametrize("state", ["stopped", "running"])
+def test_more_clients_than_allowed_wait(web: QemuHome, state: str) -> None:
+    if state == "running":
+        assert web("start", "web").rc == 0
     (uri,) = uris(web, "disk0", "--max-connections", "1")
     with ExitStack() as stack:
         first = stack.enter_context(ExitStack())
@@ -231,6 +234,22 @@ def test_a_key_that_both_know(web: QemuHome, keys: Path) -> None:
     assert web("export", "stop", "web").rc == 0
     assert_nothing_left(web)
     assert (keys / "right.psk").exists()
+
+
+def test_from_other_hosts(web: QemuHome, keys: Path) -> None:
+    """All addresses, with TLS; and IPv6, on a running VM."""
+    psk = ("--tls-psk", keys / "right.psk")
+    (uri,) = uris(web, "disk0", *psk, "--listen", "0.0.0.0:0")
+    at = uri.partition("@")[2].partition("/")[0]
+    here = run("hostname", "-I").stdout.split()
+    for address in ("127.0.0.1", *here[:1]):
+        assert reads(uri.replace(at, f"{address}:{port_of(uri)}"), 65)
+    assert web("export", "stop", "web").rc == 0
+    assert web("start", "web").rc == 0
+    (uri,) = uris(web, "disk0", "--listen", "[::1]:0")
+    assert uri.startswith("nbd://[::1]:")
+    assert reads(uri, 65)
+    assert web("kill", "web").rc == 0
 
 
 def test_certificates(web: QemuHome, keys: Path, tmp_path: Path) -> None:
