@@ -13,11 +13,9 @@ from qemu_cli.errors import UsageError
 from qemu_cli.units import format_duration, format_size
 
 if TYPE_CHECKING:
-    from qemu_cli.instance.host import Host
     from qemu_cli.instance.snapshots.create import Created
     from qemu_cli.instance.snapshots.listing import Found, Seen
     from qemu_cli.instance.snapshots.store import Snapshot
-    from qemu_cli.instance.vm import VM
 
 _COLUMNS = (
     *("name", "parent", "current", "kind", "ram", "size_bytes"),
@@ -120,7 +118,7 @@ class SnapshotCreate(ShowOne):
         return list(row), list(row.values())
 
     def _create(self, args: argparse.Namespace) -> "Created":
-        from qemu_cli.command import loop
+        from qemu_cli.command import freeze, loop
         from qemu_cli.instance.resolve import resolve
         from qemu_cli.instance.snapshots import check, create
 
@@ -135,32 +133,19 @@ class SnapshotCreate(ShowOne):
             quiesce=args.quiesce,
             disks=tuple(args.disk),
         )
-        if not (args.external or args.yes or args.dry_run):
-            self._confirm_freeze(host, vm)
-        return loop.run(create.create(host, vm, wanted, dry_run=args.dry_run))
-
-    def _confirm_freeze(self, host: "Host", vm: "VM") -> None:
-        """Ask when the guest would stand still for long."""
-        if vm.state != "running":
-            return
-        from qemu_cli.command import loop
-        from qemu_cli.instance.snapshots.freeze import estimate
-
-        limit_s = host.config[settings.SNAPSHOT_MAX_FREEZE]
-        freeze = loop.run(estimate(host, vm, limit_s))
-        if freeze.seconds <= limit_s:
-            return
-        self.app.ui.say(
-            f"{vm.name}: up to {format_size(freeze.ram_bytes)} of RAM are to "
-            f"be written, at about {format_size(int(freeze.rate))} a second; "
-            "QEMU can do nothing else meanwhile"
+        consent = freeze.consent(
+            self.app.ui,
+            vm.name,
+            host.config[settings.SNAPSHOT_MAX_FREEZE],
+            yes=args.yes,
+            instead="--external --ram writes the RAM to a file, shows how "
+            "far it is, and can be cancelled; --external takes the disks "
+            "alone, at once",
         )
-        self.app.ui.hint(
-            "--external --ram writes them to a file, shows how far it is, and "
-            "can be cancelled; --external takes the disks alone, at once"
-        )
-        self.app.ui.confirm(
-            f"hold up the guest for {format_duration(freeze.seconds)}", False
+        return loop.run(
+            create.create(
+                host, vm, wanted, consent=consent, dry_run=args.dry_run
+            )
         )
 
 

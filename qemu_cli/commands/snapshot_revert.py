@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from qemu_cli import settings
 from qemu_cli.command.planned import Planned
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class SnapshotRevert(Planned):
     async def act(
         self, host: "Host", vm: "VM", args: argparse.Namespace
     ) -> "Done":
+        from qemu_cli.command import freeze
         from qemu_cli.instance.snapshots.revert import Wanted, revert
 
         wanted = Wanted(
@@ -70,5 +72,13 @@ class SnapshotRevert(Planned):
             vm,
             wanted,
             confirm=self.confirm(args),
+            consent=freeze.consent(
+                self.app.ui,
+                vm.name,
+                host.config[settings.SNAPSHOT_MAX_FREEZE],
+                yes=args.yes,
+                instead=f"'qemu snapshot create {vm.name} --external --ram' "
+                "keeps today in another way, and can be cancelled",
+            ),
             dry_run=args.dry_run,
         )

@@ -6,13 +6,14 @@ moment; what was there before is only read from then on.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
+from qemu_cli import settings
 from qemu_cli.errors import QemuCliError
 from qemu_cli.instance import change, definitions, history, ram
 from qemu_cli.instance.host import Host
@@ -27,6 +28,7 @@ from qemu_cli.instance.snapshots.check import (
     check_state,
 )
 from qemu_cli.instance.snapshots.create_plan import Overlay
+from qemu_cli.instance.snapshots.freeze import Freeze, estimate
 from qemu_cli.instance.snapshots.parts import Part, Parts, gather
 from qemu_cli.instance.snapshots.store import Layer, Snapshot, Tree
 from qemu_cli.instance.vm import VM
@@ -43,10 +45,17 @@ class Created(NamedTuple):
 
 
 async def create(
-    host: Host, vm: VM, wanted: Wanted, *, dry_run: bool = False
+    host: Host,
+    vm: VM,
+    wanted: Wanted,
+    *,
+    consent: Callable[[Freeze], None],
+    dry_run: bool = False,
 ) -> Created:
     """Take a snapshot of a VM, running or stopped.
 
+    :param consent: is told for how long a running guest would stand still,
+        and raises an error where that is too long
     :param dry_run: work it out, and change nothing
     :raise UsageError: it makes no sense
     :raise StateError: it can't be taken; says why, and what to do instead
@@ -54,33 +63,55 @@ async def create(
     :raise RefusedError: QEMU can't; all is undone
     """
     check_sense(wanted)
-    paths = vm.paths
-    async with change.changing(host, paths) as now:
+    async with change.changing(host, vm.paths) as now:
         created = await plan(host, now, wanted)
         if dry_run:
             return created
-        snapshot = created.snapshot
-        files = [paths.directory / layer.file for layer in snapshot.layers]
-        started = time.monotonic()
-        async with AsyncExitStack() as stack:
-            stack.enter_context(holders.naming(*files))
-            stack.enter_context(
-                history.failure_noted(
-                    paths, "snapshot create", command=host.who
-                )
-            )
-            if wanted.quiesce:
-                await stack.enter_async_context(quiesced(host, now))
-            await change.run(host, paths, created.plan)
-        seconds = time.monotonic() - started
-        snapshot = await _measured(host, paths, snapshot, seconds)
-        history.note(
-            paths,
-            "snapshot create",
-            command=host.who,
-            snapshot=snapshot.name,
-            kind=snapshot.kind,
+        await ask(host, now, created.snapshot, consent)
+        return await take(host, now, created, quiesce=wanted.quiesce)
+
+
+async def ask(
+    host: Host, vm: VM, snapshot: Snapshot, consent: Callable[[Freeze], None]
+) -> None:
+    """Ask whether the guest may stand still for as long as that takes.
+
+    :raise QemuCliError: what ``consent`` raises
+    """
+    if snapshot.vmstate is not None and vm.state == "running":
+        limit_s = host.config[settings.SNAPSHOT_MAX_FREEZE]
+        consent(await estimate(host, vm, limit_s))
+
+
+async def take(
+    host: Host, vm: VM, created: Created, *, quiesce: bool = False
+) -> Created:
+    """Take a snapshot as it was planned; the caller holds the lock.
+
+    :param quiesce: freeze the guest's file systems for the moment
+    :return: with the size of its RAM, and how long it took
+    :raise QemuCliError: see :func:`create`
+    """
+    paths, snapshot = vm.paths, created.snapshot
+    files = [paths.directory / layer.file for layer in snapshot.layers]
+    started = time.monotonic()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(holders.naming(*files))
+        stack.enter_context(
+            history.failure_noted(paths, "snapshot create", command=host.who)
         )
+        if quiesce:
+            await stack.enter_async_context(quiesced(host, vm))
+        await change.run(host, paths, created.plan)
+    seconds = time.monotonic() - started
+    snapshot = await _measured(host, paths, snapshot, seconds)
+    history.note(
+        paths,
+        "snapshot create",
+        command=host.who,
+        snapshot=snapshot.name,
+        kind=snapshot.kind,
+    )
     return created._replace(snapshot=snapshot)
 
 

@@ -31,10 +31,12 @@ class Freeze(NamedTuple):
 
     :param ram_bytes: RAM in use, at most
     :param rate: bytes a second
+    :param measured: the rate is of this disk; else any disk does more
     """
 
     ram_bytes: int
     rate: float
+    measured: bool = True
 
     @property
     def seconds(self) -> float:
@@ -48,10 +50,10 @@ async def estimate(host: Host, vm: VM, limit_s: float) -> Freeze:
     :param limit_s: whether it is more than that is what matters
     """
     ram_bytes = await ram.size(host, vm)
-    if ram_bytes / _SLOW <= limit_s:
-        return Freeze(ram_bytes, _SLOW)
-    rate = known_rate(store.load(vm.paths)) or _measure(vm.paths.directory)
-    return Freeze(ram_bytes, rate)
+    rate = known_rate(store.load(vm.paths))
+    if rate is None and ram_bytes / _SLOW <= limit_s:
+        return Freeze(ram_bytes, _SLOW, measured=False)
+    return Freeze(ram_bytes, rate or _measure(vm.paths.directory))
 
 
 def known_rate(tree: Tree) -> float | None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from qemu_cli.errors import BusyError, RefusedError
+from qemu_cli.errors import BusyError, RefusedError, StateError
 from qemu_cli.instance import change, history, process, rotation
 from qemu_cli.instance.disks.guard import check_changeable
 from qemu_cli.instance.exports import held
@@ -20,14 +20,15 @@ from qemu_cli.instance.hands import Hands
 from qemu_cli.instance.host import Host, pid_of, vm_facts
 from qemu_cli.instance.keys import differences
 from qemu_cli.instance.resolve import resolve
-from qemu_cli.instance.snapshots import check, store
-from qemu_cli.instance.snapshots.create import create
+from qemu_cli.instance.snapshots import check, create, store
+from qemu_cli.instance.snapshots.create import Created
+from qemu_cli.instance.snapshots.freeze import Freeze
 from qemu_cli.instance.snapshots.revert_facts import Prepared, find, prepare
 from qemu_cli.instance.snapshots.revert_plan import plan_revert
 from qemu_cli.instance.snapshots.store import Snapshot, Tree
 from qemu_cli.instance.start import start
 from qemu_cli.instance.vm import VM
-from qemu_cli.steps import Plan
+from qemu_cli.steps import AnyStep, Plan
 from qemu_cli.steps.ram import Quit
 from qemu_cli.storage import holders
 from qemu_cli.units import format_duration, format_size
@@ -64,28 +65,38 @@ async def revert(
     wanted: Wanted,
     *,
     confirm: Callable[[str], None],
+    consent: Callable[[Freeze], None],
     dry_run: bool = False,
 ) -> Done:
     """Go back to a snapshot of a VM.
 
     :param confirm: asks before anything of today is lost
+    :param consent: is told for how long a running guest would stand still
+        to be kept, and raises an error where that is too long
     :param dry_run: work it out, and change nothing
     :raise NotFoundError: there is no such snapshot, or it lacks a file
     :raise StateError: it can't be gone back to; says why
     :raise BusyError: somebody else is at the disks
     :raise RefusedError: QEMU could not load it
     """
-    stash = None
-    if wanted.stash and not dry_run:
-        stash = await _stash(host, vm, wanted)
     async with change.changing(host, vm.paths) as now:
         tree, snapshot = _find(now, wanted)
         await _check(host, now, snapshot)
+        stash = await _plan_stash(host, now, wanted)
+        if stash:
+            tree = tree.with_(stash.snapshot)
         todo = await prepare(host, now, tree, snapshot)
+        kept = stash and stash.snapshot.name
         if dry_run:
-            return _done(now, todo, _shown(now, todo), stash)
-        if not stash:
-            confirm(_question(now, tree, todo))
+            return _done(now, todo, _shown(now, todo, stash), kept)
+        if question := _question(now, tree, todo, stash):
+            confirm(question)
+        if stash:
+            await create.ask(host, now, stash.snapshot, consent)
+            await create.take(host, now, stash)
+            host.say(f"{vm.name}: today is kept as '{kept}'")
+            tree, snapshot = _find(now, wanted)
+            todo = await prepare(host, now, tree, snapshot)
         with history.failure_noted(
             vm.paths, "snapshot revert", command=host.who
         ):
@@ -102,15 +113,24 @@ async def revert(
         host.hooks.after_start(facts)
     elif wanted.start and not after.alive:
         after = (await start(host, after)).vm
-    return _done(after, todo, plan, stash)
+    return _done(after, todo, plan, kept)
 
 
-async def _stash(host: Host, vm: VM, wanted: Wanted) -> str:
-    """Keep today, when there is something to go back to."""
-    _find(vm, wanted)
-    made = await create(host, vm, check.Wanted(wanted.stash_name))
-    host.say(f"{vm.name}: today is kept as '{made.snapshot.name}'")
-    return made.snapshot.name
+async def _plan_stash(host: Host, vm: VM, wanted: Wanted) -> Created | None:
+    """Work out how today is kept, if that is wanted.
+
+    :raise StateError: it can't be; says why
+    """
+    if not wanted.stash:
+        return None
+    try:
+        return await create.plan(host, vm, check.Wanted(wanted.stash_name))
+    except StateError as error:
+        error.hint = (
+            f"'qemu snapshot create {vm.name} --external' may keep today in "
+            "another way; without --stash it is lost"
+        )
+        raise
 
 
 def _find(vm: VM, wanted: Wanted) -> tuple[Tree, Snapshot]:
@@ -227,8 +247,16 @@ def _last_words(vm: VM, said: int) -> str:
     return f" ({'; '.join(words)})" if words else ""
 
 
-def _question(vm: VM, tree: Tree, todo: Prepared) -> str:
-    """What is going to be lost."""
+def _question(
+    vm: VM, tree: Tree, todo: Prepared, stash: Created | None
+) -> str:
+    """What is going to be lost; nothing: ``""``."""
+    name = todo.snapshot.name
+    ends = vm.alive and not todo.same
+    if stash:
+        kept = f"today is kept as '{stash.snapshot.name}'"
+        text = f"go back to '{name}' and end the QEMU of '{vm.name}' ({kept})"
+        return text if ends else ""
     if tree.current:
         current = tree.by_key(tree.current)
         since, ago = f"'{current.name}'", time.time() - current.created_s
@@ -237,13 +265,11 @@ def _question(vm: VM, tree: Tree, todo: Prepared) -> str:
         since, ago = "it was created", time.time() - created.timestamp()
     lost = f"all that '{vm.name}' has changed since {since}"
     size = format_size(todo.today_bytes)
-    also = ""
-    if vm.alive:
-        also = ", and its RAM" if todo.same else ", and end its QEMU"
+    also = ", and end its QEMU" if ends else ", and its RAM"
     return (
-        f"go back to '{todo.snapshot.name}' and lose {lost} "
+        f"go back to '{name}' and lose {lost} "
         f"({format_duration(max(ago, 1))} ago; its images take {size})"
-        f"{also}"
+        f"{also if vm.alive else ''}"
     )
 
 
@@ -273,8 +299,8 @@ def _tell(host: Host, vm: VM, todo: Prepared) -> None:
             say(f"{key}: {old} → {new}, as it was then")
 
 
-def _shown(vm: VM, todo: Prepared) -> Plan:
-    """The plan, with the end of the QEMU that runs."""
+def _shown(vm: VM, todo: Prepared, stash: Created | None) -> Plan:
+    """The plan, with the stash and the end of the QEMU that runs."""
     plan = plan_revert(
         vm.paths,
         todo.snapshot,
@@ -282,9 +308,12 @@ def _shown(vm: VM, todo: Prepared) -> Plan:
         same=todo.same,
         launch=todo.launch,
     )
+    before: list[AnyStep] = []
+    if stash:
+        before += stash.plan.steps
     if vm.alive and not todo.same:
-        return msgspec.structs.replace(plan, steps=(Quit(), *plan.steps))
-    return plan
+        before.append(Quit())
+    return msgspec.structs.replace(plan, steps=(*before, *plan.steps))
 
 
 def _done(vm: VM, todo: Prepared, plan: Plan, stash: str | None) -> Done:

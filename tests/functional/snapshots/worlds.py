@@ -37,6 +37,7 @@ from qemu_cli.instance.snapshots import (
     store,
 )
 from qemu_cli.instance.snapshots.delete import delete as delete_snapshots
+from qemu_cli.instance.snapshots.freeze import Freeze
 from qemu_cli.instance.vm import VM
 from qemu_cli.qmp.sessions import Sessions
 from qemu_cli.testing.home import QemuHome
@@ -106,6 +107,9 @@ class World:
     def _said(self, text: str) -> None:
         self.said.append(text)
 
+    def _held_up(self, freeze: Freeze) -> None:
+        assert freeze.ram_bytes
+
     @contextlib.contextmanager
     def _progress(self, label: str, unit: str = "") -> Iterator[Any]:
         yield lambda done, total: None
@@ -161,7 +165,9 @@ class World:
             name, external=external, ram=external and ram and vm.alive
         )
         with dying(kill):
-            self.do(create.create(self.host, vm, wanted))
+            self.do(
+                create.create(self.host, vm, wanted, consent=self._held_up)
+            )
         self._recover(kill)
         if kill is None or name in self._names():
             self.snapshots[name] = dict(self.today)
@@ -178,6 +184,7 @@ class World:
                     self.vm,
                     revert.Wanted(name),
                     confirm=self._said,
+                    consent=self._held_up,
                 )
             )
         self._recover(kill)
