@@ -13,6 +13,9 @@ from qemu_cli.testing.home import QemuHome
 
 TIMEOUT_S = 60.0
 
+#: What QEMU calls a device that has no id of ours.
+_QDEVS = {"nvram": "system.flash1"}
+
 
 class BareVM:
     """A VM in a home of its own."""
@@ -45,6 +48,7 @@ class BareVM:
     def as_guest(self, command: str, disk: str = "disk0") -> str:
         """Read or write as the guest of a running VM does; what it says."""
         said = self.paths.qemu_log.stat().st_size
+        disk = _QDEVS.get(disk, disk)
         for block in self.qmp("query-block"):
             qdev = block.get("qdev", "")
             if disk in qdev.split("/"):

@@ -7,12 +7,18 @@ pulled into all but the last of them.
 
 Some layers have to stay, see :func:`kept`: an internal snapshot reads
 from all that its image stands on, so nothing below it may change.
+
+UEFI variables are always pulled.  The end of a commit holds writes up
+until it is told to go over; the flash writes synchronously, in a CPU's
+thread that holds QEMU's big lock, and QEMU would never hear that.
+(seen: 7.2.22; hw/block/pflash_cfi01.c, block/mirror.c)
 """
 
 from typing import Literal, NamedTuple
 
 import msgspec
 
+from qemu_cli.instance.model import NVRAM_ID
 from qemu_cli.instance.snapshots.layers import LayerFile, Layers
 
 _COMMITTED_INTO = ("qcow2", "raw")
@@ -118,6 +124,7 @@ def _next(layers: Layers) -> Merge | None:
         and merge.base.format in _COMMITTED_INTO
         and merge.base.virtual_size_bytes <= top.virtual_size_bytes
         and not top.has_bitmaps
+        and top.id != NVRAM_ID
     ):
         return committed
     left = _pulled(layers, merge).live

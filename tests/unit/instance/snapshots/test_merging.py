@@ -66,6 +66,15 @@ def test_a_small_overlay_is_committed() -> None:
     assert set(after.files) == {HERE / "a"}
 
 
+def test_variables_are_never_committed() -> None:
+    layers = some(
+        layer("a", size=9, id="nvram"),
+        layer("b", "a", size=2, id="nvram"),
+        named="b",
+    )
+    assert done(layers) == [("pull", "b", "a", "a")]
+
+
 def test_a_large_overlay_takes_in_what_is_below() -> None:
     layers = some(
         layer("p"), layer("a", "p", size=2), layer("b", "a", size=9), named="b"
