@@ -23,7 +23,7 @@ from qemu_cli.extensions import Hooks
 from qemu_cli.paths import Paths
 from qemu_cli.qmp.sessions import Sessions
 from qemu_cli.settings import ALIAS, CONNECT_TIMEOUT, LOCK_TIMEOUT
-from qemu_cli.ui import UI
+from qemu_cli.ui import UI, Warnings
 
 if TYPE_CHECKING:
     from qemu_cli.instance.host import Host
@@ -192,9 +192,10 @@ class QemuApp(cliff.app.App):
         return parser
 
     def configure_logging(self) -> None:
-        """Send the logs to where they are wanted; by default nowhere.
+        """Send the logs to where they are wanted.
 
-        A library that logs an error also raises it, and we print that.
+        By default that is nowhere, but for our own warnings: a library
+        that logs an error also raises it, and we print that.
         """
         root = logging.getLogger()
         root.setLevel(logging.DEBUG)
@@ -208,6 +209,8 @@ class QemuApp(cliff.app.App):
             ours = self.options.verbose_level == 2
             console.setLevel(logging.INFO if ours else logging.DEBUG)
             (self.log if ours else root).addHandler(console)
+        else:
+            self.log.addHandler(Warnings(self.ui))
 
     def run(self, argv: Sequence[str]) -> int:
         """Run one command line.

@@ -1,6 +1,7 @@
 """Talk: everything for people's eyes goes to stderr, through here."""
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
@@ -109,3 +110,15 @@ class UI:
             return
         with self._bars.bar(printable(label), unit) as show:
             yield show
+
+
+class Warnings(logging.Handler):
+    """Tells the person what our own layers below can only log."""
+
+    def __init__(self, ui: UI) -> None:
+        super().__init__(logging.WARNING)
+        self._ui = ui
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell of one."""
+        self._ui.warn(record.getMessage())

@@ -7,7 +7,7 @@ record: what is there now and was there then is read and compared.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Literal, NamedTuple
 
@@ -28,6 +28,7 @@ from qemu_cli.storage.ranges import (
     union,
 )
 from qemu_cli.storage.reading import Content
+from qemu_cli.units import format_size
 
 #: What is read at once, and the smallest part that is told apart.
 _PIECE_BYTES = 2 << 20
@@ -165,11 +166,7 @@ async def _disk(
         where = await _written(qemu_img, one, two)
     if by_extents and not content:
         return Difference(id, size_bytes, "extents", where)
-    with host.progress(f"comparing {id}") as tell:
-        ranges = await _compare(
-            tools.find("qemu-nbd", host.config),
-            *(qemu_img, one, two, where, tell),
-        )
+    ranges = await _compare(host, f"{vm.name}: {id}", one, two, where)
     return Difference(id, size_bytes, "content", ranges)
 
 
@@ -203,14 +200,14 @@ async def _written(qemu_img: str, one: Content, two: Content) -> list[Range]:
 
 
 async def _compare(
-    qemu_nbd: str,
-    qemu_img: str,
-    one: Content,
-    two: Content,
-    where: list[Range],
-    tell: Callable[[int, int], None],
+    host: Host, what: str, one: Content, two: Content, where: list[Range]
 ) -> list[Range]:
-    """Read both, where either may have something, and compare."""
+    """Read both, where either may have something, and compare.
+
+    :param what: it is, in what is said about it
+    """
+    qemu_nbd = tools.find("qemu-nbd", host.config)
+    qemu_img = tools.find("qemu-img", host.config)
     async with AsyncExitStack() as stack:
         left, right = [
             await stack.enter_async_context(
@@ -221,6 +218,8 @@ async def _compare(
         data = union([*left.data, *right.data])
         parts = pieces(intersection(where, data), _PIECE_BYTES)
         total = sum(part.length_bytes for part in parts)
+        host.say(f"{what}: reads {format_size(total)} of both, and compares")
+        tell = stack.enter_context(host.progress(f"comparing {what}", "B"))
         done = 0
         found: list[Range] = []
         for part in parts:

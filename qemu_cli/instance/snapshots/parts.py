@@ -120,9 +120,9 @@ async def _check_chain(tool: str, vm: VM, image: Image) -> None:
     chain = await dependants.backing_chain(tool, file, format=image.format)
     for layer in chain:
         if not layer.exists():
-            what = "stands on a file that" if layer != chain[0] else ""
+            what = "" if layer == chain[0] else "stands on a file that "
             raise NotFoundError(
-                f"{image.id} of '{vm.name}' {what} is missing: {layer}",
+                f"{image.id} of '{vm.name}' {what}is missing: {layer}",
                 hint="put it back",
             )
 

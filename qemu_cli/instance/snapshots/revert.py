@@ -293,10 +293,30 @@ def _tell(host: Host, vm: VM, todo: Prepared) -> None:
     if dropped:
         names = ", ".join(sorted(set(dropped)))
         say(f"dirty bitmaps are dropped ({names}): the next backup is full")
-    changes = differences(vm.definition, todo.definition)
-    for key, (old, new) in changes.items():
-        if not key.endswith((".file", ".format", "firmware.vars")):
-            say(f"{key}: {old} → {new}, as it was then")
+    for line in _changes(vm, todo):
+        say(f"{line}, as it was then")
+
+
+def _changes(vm: VM, todo: Prepared) -> list[str]:
+    """What becomes of the definition, but for the names of images."""
+    lines = []
+    whole = set()
+    for key, (old, new) in differences(vm.definition, todo.definition).items():
+        table, _, field = key.rpartition(".")
+        if field == "id" and old is None:
+            whole.add(table)
+            lines.append(f"{new} is plugged in again")
+        elif field == "id" and new is None:
+            whole.add(table)
+            files = {each.id: each.file for each in vm.definition.images}
+            stays = f" ({files[old]} stays)" if old in files else ""
+            lines.append(f"{old} is not plugged in any more{stays}")
+        elif table not in whole and not key.endswith(
+            (".file", ".format", "firmware.vars")
+        ):
+            shown = ["nothing" if v is None else v for v in (old, new)]
+            lines.append("{}: {} → {}".format(key, *shown))
+    return lines
 
 
 def _shown(vm: VM, todo: Prepared, stash: Created | None) -> Plan:
