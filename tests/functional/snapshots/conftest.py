@@ -89,8 +89,11 @@ class Machine(BareVM):
     def io(self, command: str, disk: str = "disk0") -> str:
         """Read or write as the guest does; what qemu-io says."""
         if not self.alive:
+            images = definitions.load(self.paths.definition).images
+            (image,) = [each for each in images if each.id == disk]
+            file = self.paths.directory / image.file
             done = subprocess.run(
-                ["qemu-io", "-f", "qcow2", "-c", command, self.images[disk]],
+                ["qemu-io", "-f", image.format, "-c", command, file],
                 capture_output=True,
                 text=True,
                 timeout=TIMEOUT_S,
