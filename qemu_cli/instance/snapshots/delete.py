@@ -6,6 +6,7 @@ program is killed, is taken back and loses nothing: the next delete, also
 one that names no snapshot, finds the layer and merges it.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -111,6 +112,7 @@ async def _gather(
             "no snapshot named, and nothing is left to be merged",
             hint=f"'qemu snapshot list {vm.name}' shows them",
         )
+    _check_whole(vm, after)
     _check_own_tags(vm, work)
     _check_free(vm, work)
     return work
@@ -169,6 +171,35 @@ def _check_reachable(vm: VM, world: World, snapshot: Snapshot) -> None:
                 f"which '{vm.name}' stands on, and which its QEMU only reads",
                 hint=f"'qemu shutdown {vm.name}' first",
             )
+
+
+def _check_whole(vm: VM, after: World) -> None:
+    """Refuse while it is not known what is still needed.
+
+    What a layer that is missing stands on could be taken for what nobody
+    needs any more.
+
+    :raise NotFoundError: a file is missing
+    """
+
+    def missing(file: str) -> Path | None:
+        place = Path(os.path.realpath(vm.paths.directory / file))
+        return after.layers.missing(place)
+
+    for image in vm.definition.images:
+        if not image.read_only and (file := missing(image.file)):
+            raise NotFoundError(
+                f"{image.id} of '{vm.name}' lacks a file: {file}",
+                hint="put it back",
+            )
+    for snapshot in after.tree.snapshots:
+        for layer in snapshot.layers:
+            if file := missing(layer.file):
+                raise NotFoundError(
+                    f"the snapshot '{snapshot.name}' of '{vm.name}' lacks a "
+                    f"file: {file}",
+                    hint=f"put it back, or delete '{snapshot.name}', too",
+                )
 
 
 def _check_own_tags(vm: VM, work: _Work) -> None:

@@ -65,6 +65,16 @@ class Layers(NamedTuple):
             file = layer.below
         return tuple(found)
 
+    def missing(self, file: Path) -> Path | None:
+        """The first file of a chain that is not there, if one is not."""
+        found: Path | None = file
+        while found is not None:
+            layer = self.files.get(found)
+            if layer is None:
+                return None if found.exists() else found
+            found = layer.below
+        return None
+
     @property
     def live(self) -> tuple[Path, ...]:
         """The layers that are named, and those that they stand on."""

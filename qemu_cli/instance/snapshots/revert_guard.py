@@ -29,7 +29,7 @@ def check_layers(vm: VM, snapshot: Snapshot, layers: Layers) -> None:
     """See that all that the snapshot consists of is there."""
     for each in snapshot.layers:
         file = Path(os.path.realpath(vm.paths.directory / each.file))
-        missing = _missing(layers, file)
+        missing = layers.missing(file)
         if missing:
             raise NotFoundError(
                 f"the snapshot '{snapshot.name}' of '{vm.name}' lacks a "
@@ -52,16 +52,6 @@ def check_layers(vm: VM, snapshot: Snapshot, layers: Layers) -> None:
             f"the RAM of the snapshot '{snapshot.name}' is missing: {ram}",
             hint="put it back, or go back to the disks alone: --no-ram",
         )
-
-
-def _missing(layers: Layers, file: Path | None) -> Path | None:
-    """The first file of a chain that is not there."""
-    while file is not None:
-        layer = layers.files.get(file)
-        if layer is None:
-            return None if file.exists() else file
-        file = layer.below
-    return None
 
 
 def check_holders(vm: VM, layers: Layers, targets: Sequence[Target]) -> None:
