@@ -265,11 +265,12 @@ def _question(
         since, ago = "it was created", time.time() - created.timestamp()
     lost = f"all that '{vm.name}' has changed since {since}"
     size = format_size(todo.today_bytes)
-    also = ", and end its QEMU" if ends else ", and its RAM"
+    also = ", and its RAM" if vm.alive else ""
+    also += ", and end its QEMU" if ends else ""
     return (
         f"go back to '{name}' and lose {lost} "
         f"({format_duration(max(ago, 1))} ago; its images take {size})"
-        f"{also if vm.alive else ''}"
+        f"{also}"
     )
 
 

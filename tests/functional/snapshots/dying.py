@@ -11,29 +11,42 @@ class Killed(BaseException):
     """The program is dead; nothing that it would have done is done."""
 
 
+class Death:
+    """Whether it died."""
+
+    happened = False
+
+
 @contextlib.contextmanager
-def dying(after: int | None) -> Iterator[None]:
-    """Die when so many steps are done; None: live on."""
+def dying(after: int | None) -> Iterator[Death]:
+    """Die at a moment; None: live on.
+
+    :param after: an even one: when half as many steps are done; an odd
+        one: when the next has been noted, and is not begun
+    """
+    death = Death()
     if after is None:
-        yield
+        yield death
         return
     left = after
     note, give_up = Journal.step, Runner._give_up
 
     def step(self: Journal, index: int) -> None:
         nonlocal left
-        if not left:
+        if left == 0:
             raise Killed
-        left -= 1
         note(self, index)
+        if left == 1:
+            raise Killed
+        left -= 2
 
     async def nothing(self: Runner, *args: Any) -> None:
         return
 
     Journal.step, Runner._give_up = step, nothing  # type: ignore[method-assign]
     try:
-        yield
+        yield death
     except Killed:
-        pass
+        death.happened = True
     finally:
         Journal.step, Runner._give_up = note, give_up  # type: ignore[method-assign]

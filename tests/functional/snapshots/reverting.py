@@ -61,5 +61,5 @@ def revert(vm: "Machine", *words: str) -> tuple[str, ...]:
 def files(vm: "Machine") -> dict[str, bytes]:
     """What a revert that is refused must not have touched."""
     found = [*vm.paths.directory.glob("*.qcow2"), vm.paths.definition]
-    found += vm.paths.snapshots.iterdir()
+    found += vm.paths.snapshots.glob("*")
     return {file.name: file.read_bytes() for file in found}

@@ -64,6 +64,24 @@ def test_the_same_again_is_seen_in_the_content_only(vm: "Machine") -> None:
     assert ranges(vm, "a", "--content")["disk0"] == []
 
 
+def test_it_says_that_contents_are_read(vm: "Machine") -> None:
+    vm.write(1, where="0 1M")
+    vm.snapshot("inside")
+    vm.write(2, where="0 1M")
+    vm.snapshot("below", "--external")
+    vm.write(3)
+    said = vm.ok("snapshot", "diff", vm.name, "inside", "below").err
+    lines = said.splitlines()
+    for disk in ("disk0", "disk1"):
+        told = f"{vm.name}: {disk}: reads 1.0 MiB of both, and compares"
+        assert told in lines
+        differs = f"{disk}: 1.0 MiB of 8.0 MiB differs, in 1 range"
+        assert lines.index(told) < lines.index(differs)
+    by_layers = ("snapshot", "diff", vm.name, "below")
+    assert "reads" not in vm.ok(*by_layers).err
+    assert "reads 64.0 KiB of both" in vm.ok(*by_layers, "--content").err
+
+
 def test_on_two_branches_and_of_two_kinds(vm: "Machine") -> None:
     vm.write(1, where="0 8M")
     vm.snapshot("root", "--external")

@@ -17,7 +17,7 @@ from tests.functional.snapshots.worlds import Template, World
 
 NUMBERS = st.integers(0, 30)
 #: Mostly a command comes to its end.
-KILLS = st.one_of(st.none(), st.none(), st.integers(0, 9))
+KILLS = st.one_of(st.none(), st.none(), st.integers(0, 19))
 DISKS = st.integers(0, 1)
 
 WRITE = st.tuples(st.just("write"), DISKS, NUMBERS, st.integers(0, 250))

@@ -22,6 +22,7 @@ from qemu_cli.instance import (
     definitions,
     delete,
     model,
+    process,
     shutdown,
     start,
 )
@@ -72,11 +73,20 @@ class World:
     :param snapshots: what was there when each was taken
     """
 
-    def __init__(self, template: Template, *, runs: bool = False) -> None:
+    #: Whether its QEMU dies together with the program.
+    fragile = False
+
+    #: Whether the program has died in the last deed.
+    died = False
+
+    def __init__(
+        self, template: "Template | World", *, runs: bool = False
+    ) -> None:
         self.runs = runs
         directory = Path(tempfile.mkdtemp(prefix="q-"))
         shutil.rmtree(directory)
         shutil.copytree(template.directory, directory)
+        self.directory = directory
         self.home = QemuHome(directory)
         paths = self.home.paths
         self.host = Host(
@@ -99,6 +109,13 @@ class World:
         self.clone: Contents | None = None
         self.count = 0
         self.today = self._read_today()
+
+    def copy(self) -> "World":
+        """Another one, which is as this is; its QEMU must not run."""
+        other = World(self, runs=self.runs)
+        other.snapshots = dict(self.snapshots)
+        other.count = self.count
+        return other
 
     def close(self) -> None:
         self.home.close()
@@ -164,10 +181,11 @@ class World:
         wanted = check.Wanted(
             name, external=external, ram=external and ram and vm.alive
         )
-        with dying(kill):
+        with dying(kill) as death:
             self.do(
                 create.create(self.host, vm, wanted, consent=self._held_up)
             )
+        self.died = death.happened
         self._recover(kill)
         if kill is None or name in self._names():
             self.snapshots[name] = dict(self.today)
@@ -177,7 +195,7 @@ class World:
         if not names:
             return
         name = names[number % len(names)]
-        with dying(kill):
+        with dying(kill) as death:
             self.do(
                 revert.revert(
                     self.host,
@@ -187,6 +205,7 @@ class World:
                     consent=self._held_up,
                 )
             )
+        self.died = death.happened
         self._recover(kill)
         before, self.today = self.today, dict(self.snapshots[name])
         if kill is not None and self._read_today() != self.today:
@@ -201,8 +220,9 @@ class World:
             return
         vm = self.vm
         try:
-            with dying(kill):
+            with dying(kill) as death:
                 self._delete(vm, *doomed)
+            self.died = death.happened
         except QemuCliError as error:
             # What its QEMU only reads can't be deleted while it runs.
             assert vm.alive, error
@@ -244,6 +264,8 @@ class World:
     def _recover(self, kill: int | None) -> None:
         if kill is None:
             return
+        if self.died and self.fragile and self.vm.alive:
+            self.do(process.end(self.paths))
 
         async def nothing() -> None:
             async with change.changing(self.host, self.paths):
