@@ -14,6 +14,7 @@ from qemu_cli.testing.plugin import TinyGuest
 from tests.functional.bare import TIMEOUT_S
 from tests.functional.ext4_guest import boot, ok, shell
 from tests.functional.snapshots.conftest import Machine
+from tests.functional.snapshots.reverting import files, meddled
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,36 @@ def test_what_was_not_synced_is_in_it(booted: Machine, tmp_path: Path) -> None:
     assert secret in ok("debugfs", "-R", "cat /not-synced", copy)
     assert "needs_recovery" not in ok("dumpe2fs", "-h", copy)
     ok("e2fsck", "-f", "-n", copy)
+
+
+def test_what_is_refused_while_it_is_frozen_thaws_it(
+    booted: Machine, tmp_path: Path
+) -> None:
+    """Somebody starts a job on the disk in the last moment."""
+    booted.snapshot("e8", "--external")
+    before = files(booted)
+    node = booted.images["disk0"].stem
+    words = f"job-id=night device={node} speed=1"
+    frozen = tmp_path / "frozen"
+    qemu = booted.home.executable
+    script = f"{qemu} qmp g block-commit {words} && touch {frozen}"
+    create = ("snapshot", "create", "g", "e9", "--external", "--quiesce")
+    failed = meddled(booted, "PutOverlays", script, *create)
+    try:
+        assert failed.returncode == 5, failed.stderr
+        assert "block device is in use by block job" in failed.stderr
+        assert frozen.exists()
+        # It is not frozen any more, and writes to the same disk.
+        assert "was not frozen" in booted.ok("guest", "thaw", "g").err
+        line = "echo z > /mnt/z && sync && echo LI''VES"
+        assert "LIVES" in shell(booted, line)
+        after = files(booted)
+        assert after.keys() == before.keys()
+        assert after["instance.toml"] == before["instance.toml"]
+        assert not booted.paths.journal.exists()
+    finally:
+        booted.qmp("job-cancel", id="night")
+    booted.snapshot("e9", "--external", "--quiesce")
 
 
 def test_killed_while_the_guest_is_frozen(booted: Machine) -> None:
