@@ -1,13 +1,14 @@
 """What is said to people."""
 
 import io
+import logging
 import os
 import pty
 
 import pytest
 
 from qemu_cli.errors import QemuCliError, UsageError
-from qemu_cli.ui import UI, printable
+from qemu_cli.ui import UI, Warnings, printable
 
 
 def test_quiet_keeps_warnings_and_errors():
@@ -21,6 +22,15 @@ def test_quiet_keeps_warnings_and_errors():
     assert stderr.getvalue() == (
         "qemu: warning: warning\nqemu: error: error\nhint: do\n"
     )
+
+
+def test_what_lower_layers_warn_of_is_told():
+    stderr = io.StringIO()
+    log = logging.getLogger("test_ui")
+    log.addHandler(Warnings(UI(io.StringIO(), stderr, level=0)))
+    log.info("nothing")
+    log.warning("%s can't be cancelled", "it")
+    assert stderr.getvalue() == "qemu: warning: it can't be cancelled\n"
 
 
 def test_details_are_for_verbose():
@@ -60,7 +70,9 @@ def test_yes_at_a_terminal(terminal, answer):
     primary, ui = terminal
     os.write(primary, answer)
     ui.confirm("delete web", yes=False)
-    assert b"delete web? [y/N]" in os.read(primary, 4096)
+    seen = b""
+    while b"delete web? [y/N]" not in seen:  # it comes in pieces
+        seen += os.read(primary, 4096)
 
 
 @pytest.mark.parametrize("answer", [b"\n", b"n\n", b"yep\n", b"\x04"])
