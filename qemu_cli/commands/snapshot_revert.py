@@ -20,7 +20,8 @@ class SnapshotRevert(Planned):
     were: 'qemu start' boots from them.
 
     What was changed since is lost: says what, and asks, unless --stash
-    keeps it as a snapshot.  The definition is that of the snapshot, too.
+    keeps it as a snapshot, RAM and all; it asks in any case before it ends
+    a QEMU that runs.  The definition is that of the snapshot, too.
     """
 
     asks = True
