@@ -101,18 +101,21 @@ class Paths:
 
     @property
     def foreign(self) -> Path:
-        """Where we lock the monitors of VMs that others started."""
+        """Where our things for VMs that others started are."""
         return self.runtime / ".foreign"
 
     def stranger(self, pid: int, start_time: int) -> "InstancePaths":
         """Return the files for a VM that somebody else started.
 
-        It has no definition, so all but the lock are never there.
+        It has no definition.  What is there is ours: locks, a journal,
+        records of what is exported, and files for that.  It all goes when
+        the process has ended.
 
         :param start_time: of its process, in clock ticks
         """
         own = self.foreign / f"{pid}-{start_time}"
-        return InstancePaths(own / "none", own)
+        # Called as the VM can always be called.
+        return InstancePaths(own / f"pid:{pid}", own)
 
 
 class InstancePaths:

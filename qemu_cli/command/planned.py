@@ -39,6 +39,10 @@ class Planned(ShowOne):
     #: Whether it asks before it destroys something.
     asks = False
 
+    #: Why it is only for instances, a word of ``refusal.WHY``; None: VMs
+    #: that somebody else started will do.
+    instances_because: str | None = "definition"
+
     @abc.abstractmethod
     async def act(
         self, host: "Host", vm: "VM", args: argparse.Namespace
@@ -93,10 +97,15 @@ class Planned(ShowOne):
 
     def _done(self, args: argparse.Namespace) -> Done:
         from qemu_cli.command import loop
-        from qemu_cli.instance.resolve import resolve
+        from qemu_cli.instance import resolve
 
-        host = self.app.host
-        vm = resolve(host.paths, args.name, probe=host.probe)
+        host, why = self.app.host, self.instances_because
+        if why is None:
+            vm = resolve.anyone(host, args.name)
+        else:
+            vm = resolve.resolve(
+                host.paths, args.name, probe=host.probe, why=why
+            )
         return loop.run(self.act(self.app.host_of(vm), vm, args))
 
 

@@ -19,6 +19,7 @@ class CdromInsert(Planned):
     """
 
     examples = ("qemu cdrom insert web debian-13.iso",)
+    instances_because = "machine"
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -49,6 +50,7 @@ class CdromEject(Planned):
     """
 
     examples = ("qemu cdrom eject web", "qemu cdrom eject web --force")
+    instances_because = "machine"
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)

@@ -34,6 +34,9 @@ class DiskList(Lister):
     A disk's first line is its active layer, which the guest writes to;
     the lines below it are what that stands on, one under the other.  Of
     a running VM, QEMU's node-names are shown.
+
+    Disks of a VM that somebody else started are called by the id of their
+    device or their -drive; without one QEMU makes up 'virtio0', 'ide0-hd0'.
     """
 
     examples = (
@@ -53,12 +56,11 @@ class DiskList(Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Table:
         from qemu_cli.command import loop
+        from qemu_cli.instance import resolve
         from qemu_cli.instance.disks.chains import chains
-        from qemu_cli.instance.resolve import resolve
 
         self.chosen(parsed_args, _COLUMNS)
-        host = self.app.host
-        vm = resolve(host.paths, parsed_args.name, probe=host.probe)
+        vm = resolve.anyone(self.app.host, parsed_args.name)
         found = loop.run(chains(self.app.host_of(vm), vm))
         here = vm.paths.directory
         return _COLUMNS, [row for each in found for row in _rows(each, here)]
@@ -82,11 +84,10 @@ class DiskInfo(ShowOne):
         self, parsed_args: argparse.Namespace
     ) -> tuple[Sequence[str], Sequence[Any]]:
         from qemu_cli.command import loop
+        from qemu_cli.instance import resolve
         from qemu_cli.instance.disks.chains import chain
-        from qemu_cli.instance.resolve import resolve
 
-        host = self.app.host
-        vm = resolve(host.paths, parsed_args.name, probe=host.probe)
+        vm = resolve.anyone(self.app.host, parsed_args.name)
         work = chain(self.app.host_of(vm), vm, parsed_args.disk)
         row = _details(loop.run(work))
         return list(row), list(row.values())
@@ -105,6 +106,7 @@ class DiskAdd(Planned):
         "qemu disk add web data.qcow2 --in-place",
         "qemu disk add web 1T,bus=scsi,format=raw --next-start",
     )
+    instances_because = "machine"
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -158,6 +160,7 @@ class DiskRemove(PlannedDisk):
         "qemu disk remove web disk1",
         "qemu disk remove web disk1 --delete-file",
     )
+    instances_because = "machine"
     asks = True
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -207,6 +210,7 @@ class DiskResize(PlannedDisk):
         "qemu disk resize web disk0 40G",
         "qemu disk resize web disk0 +10G",
     )
+    instances_because = None
     asks = True
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -251,6 +255,7 @@ class DiskThrottle(PlannedDisk):
         "qemu disk throttle web disk0 --bps-write 10M",
         "qemu disk throttle web disk0 --off",
     )
+    instances_because = "machine"
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -308,7 +313,7 @@ def _rows(chain: "Chain", here: Path) -> Iterator[tuple[Any, ...]]:
     front = (chain.id, chain.kind, bus, slot)
     if not chain.layers:
         nothing = (None,) * 4
-        problem = chain.problem or ("empty" if device else None)
+        problem = chain.problem or "empty"
         yield (*front, 0, None, *nothing, None, Names([]), problem)
         return
     for depth, layer in enumerate(chain.layers):
@@ -345,7 +350,11 @@ def _details(chain: "Chain") -> dict[str, Any]:
         "bus": getattr(device, "bus", None),
         "slot": device and device.slot,
         "cache": getattr(device, "cache", None),
-        "read_only": getattr(device, "read_only", chain.kind == "cdrom"),
+        "read_only": getattr(
+            device,
+            "read_only",
+            top.read_only if top else chain.kind == "cdrom",
+        ),
         "throttle": throttle and Named(plain(throttle), _words(throttle)),
         "file": top and top.file,
         "format": top and top.format,

@@ -25,6 +25,7 @@ class DiskMove(PlannedDisk):
         "qemu disk move web disk0 /srv/fast/ --flatten --to raw",
         "qemu disk move web disk0 /srv/fast/ --detach; qemu job wait web",
     )
+    instances_because = "layer"
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -86,6 +87,7 @@ class DiskFlatten(PlannedDisk):
         "qemu disk flatten web disk0",
         "qemu disk flatten web disk0 --detach; qemu job wait web",
     )
+    instances_because = "images"
     asks = True
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -123,6 +125,7 @@ class DiskCommit(PlannedDisk):
     """
 
     examples = ("qemu disk commit web disk0",)
+    instances_because = "layer"
     asks = True
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

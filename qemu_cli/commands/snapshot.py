@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qemu_cli import settings
@@ -13,6 +13,9 @@ from qemu_cli.errors import UsageError
 from qemu_cli.units import format_duration, format_size
 
 if TYPE_CHECKING:
+    from qemu_cli.instance.host import Host
+    from qemu_cli.instance.snapshots.check import Wanted
+    from qemu_cli.instance.snapshots.freeze import Freeze
     from qemu_cli.instance.snapshots.create import Created
     from qemu_cli.instance.snapshots.listing import Found, Seen
     from qemu_cli.instance.snapshots.store import Snapshot
@@ -77,6 +80,12 @@ class SnapshotCreate(ShowOne):
             "moment, through its agent",
         )
         parser.add_argument(
+            "--owner-knows",
+            action="store_true",
+            help="with --external, of a VM that somebody else started: its "
+            "next start will use the overlays, whose names are printed",
+        )
+        parser.add_argument(
             "-y",
             "--yes",
             action="store_true",
@@ -99,12 +108,17 @@ class SnapshotCreate(ShowOne):
         else:
             text = _told(created.snapshot)
             self.app.ui.say(f"{parsed_args.name}: {text}")
+            if created.files:
+                self.app.ui.say("its next start must use:")
+            for disk, file in created.files.items():
+                self.app.stdout.write(f"{disk}: {file}\n")
         return 0
 
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[Sequence[str], Sequence[Any]]:
-        snapshot = self._create(parsed_args).snapshot
+        created = self._create(parsed_args)
+        snapshot = created.snapshot
         memory = snapshot.memory
         row = {
             "name": snapshot.name,
@@ -115,15 +129,17 @@ class SnapshotCreate(ShowOne):
             "disks": Names([layer.id for layer in snapshot.layers]),
             "comment": snapshot.comment,
         }
+        if created.files:
+            text = "\n".join(f"{k}: {v}" for k, v in created.files.items())
+            row["files"] = Named(dict(created.files), text)
         return list(row), list(row.values())
 
     def _create(self, args: argparse.Namespace) -> "Created":
         from qemu_cli.command import freeze, loop
-        from qemu_cli.instance.resolve import resolve
+        from qemu_cli.instance import resolve
         from qemu_cli.instance.snapshots import check, create
 
-        host = self.app.host
-        vm = resolve(host.paths, args.name, probe=host.probe)
+        vm = resolve.anyone(self.app.host, args.name)
         host = self.app.host_of(vm)
         wanted = check.Wanted(
             name=args.snapshot,
@@ -142,8 +158,37 @@ class SnapshotCreate(ShowOne):
             "far it is, and can be cancelled; --external takes the disks "
             "alone, at once",
         )
+        if vm.foreign:
+            return self._of_stranger(host, vm, wanted, consent, args)
         return loop.run(
             create.create(
+                host, vm, wanted, consent=consent, dry_run=args.dry_run
+            )
+        )
+
+    @staticmethod
+    def _of_stranger(
+        host: "Host",
+        vm: "VM",
+        wanted: "Wanted",
+        consent: "Callable[[Freeze], None]",
+        args: argparse.Namespace,
+    ) -> "Created":
+        from qemu_cli.command import loop
+        from qemu_cli.instance.snapshots import strangers, strangers_external
+
+        if wanted.external:
+            return loop.run(
+                strangers_external.create(
+                    host,
+                    vm,
+                    wanted,
+                    owner_knows=args.owner_knows,
+                    dry_run=args.dry_run,
+                )
+            )
+        return loop.run(
+            strangers.save(
                 host, vm, wanted, consent=consent, dry_run=args.dry_run
             )
         )
@@ -153,7 +198,8 @@ class SnapshotList(Lister):
     """List a VM's snapshots, internal and external, oldest first.
 
     The current one is what today's disks stand on.  Those that another
-    program has made are listed, too; they are 'not ours'.
+    program has made are listed, too; they are 'not ours'.  Of a VM that
+    somebody else started, those inside of its images are listed.
     """
 
     examples = (
@@ -182,7 +228,7 @@ class SnapshotList(Lister):
         if parsed_args.tree and parsed_args.sort:
             raise UsageError("a tree has its own order: --tree or --sort")
         self.chosen(parsed_args, _COLUMNS)
-        found = _look(self, parsed_args.name)
+        found = _look(self, parsed_args.name, tree=parsed_args.tree)
         if not parsed_args.tree:
             rows = [_row(each, found) for each in found.seen]
             return _COLUMNS, [list(row.values()) for row in rows]
@@ -240,24 +286,35 @@ class SnapshotRename(Command):
         from qemu_cli.instance.snapshots.rename import rename
 
         host = self.app.host
-        vm = resolve(host.paths, parsed_args.name, probe=host.probe)
+        vm = resolve(
+            host.paths, parsed_args.name, probe=host.probe, why="tree"
+        )
         old, new = parsed_args.old, parsed_args.new
         loop.run(rename(self.app.host_of(vm), vm, old, new))
         self.app.ui.say(f"{vm.name}: snapshot '{old}' is '{new}' now")
 
 
-def _look(command: Command, name: str) -> "Found":
-    from qemu_cli.instance.resolve import resolve
-    from qemu_cli.instance.snapshots.listing import look
+def _look(command: Command, name: str, *, tree: bool = False) -> "Found":
+    from qemu_cli.instance import resolve
+    from qemu_cli.instance.snapshots import listing
 
     host = command.app.host
-    return look(resolve(host.paths, name, probe=host.probe))
+    if tree:
+        vm = resolve.resolve(host.paths, name, probe=host.probe, why="tree")
+    else:
+        vm = resolve.anyone(host, name)
+    if not vm.foreign:
+        return listing.look(vm)
+    from qemu_cli.command import loop
+    from qemu_cli.instance.snapshots import strangers
+
+    return loop.run(strangers.look(command.app.host_of(vm), vm))
 
 
 def _row(seen: "Seen", found: "Found") -> dict[str, Any]:
     snapshot = seen.snapshot
     current = seen.ours and snapshot.key == found.tree.current
-    words = [] if seen.ours else ["not ours"]
+    words = [] if seen.ours or not found.kept else ["not ours"]
     problem = ", ".join([*words, *filter(None, [seen.problem])])
     age_s = max(0.0, time.time() - snapshot.created_s)
     values = (

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from qemu_cli.command.planned import Planned
 
 if TYPE_CHECKING:
+    from qemu_cli.command.planned import Done
     from qemu_cli.instance.host import Host
-    from qemu_cli.instance.snapshots.delete import Deleted
     from qemu_cli.instance.vm import VM
 
 
@@ -24,6 +24,7 @@ class SnapshotDelete(Planned):
     """
 
     asks = True
+    instances_because = None
 
     examples = (
         "qemu snapshot delete web before-upgrade",
@@ -45,7 +46,17 @@ class SnapshotDelete(Planned):
 
     async def act(
         self, host: "Host", vm: "VM", args: argparse.Namespace
-    ) -> "Deleted":
+    ) -> "Done":
+        if vm.foreign:
+            from qemu_cli.instance.snapshots import strangers
+
+            return await strangers.delete(
+                host,
+                vm,
+                args.snapshots,
+                confirm=self.confirm(args),
+                dry_run=args.dry_run,
+            )
         from qemu_cli.instance.snapshots.delete import delete
 
         return await delete(

@@ -58,7 +58,9 @@ class SnapshotDiff(Lister):
         columns = _TOTALS if parsed_args.total else _RANGES
         self.chosen(parsed_args, columns)
         host = self.app.host
-        vm = resolve(host.paths, parsed_args.name, probe=host.probe)
+        vm = resolve(
+            host.paths, parsed_args.name, probe=host.probe, why="tree"
+        )
         found = loop.run(
             diff(
                 self.app.host_of(vm),

@@ -7,8 +7,8 @@ from qemu_cli import settings
 from qemu_cli.command.planned import Planned
 
 if TYPE_CHECKING:
+    from qemu_cli.command.planned import Done
     from qemu_cli.instance.host import Host
-    from qemu_cli.instance.snapshots.revert import Done
     from qemu_cli.instance.vm import VM
 
 
@@ -22,9 +22,13 @@ class SnapshotRevert(Planned):
     What was changed since is lost: says what, and asks, unless --stash
     keeps it as a snapshot, RAM and all; it asks in any case before it ends
     a QEMU that runs.  The definition is that of the snapshot, too.
+
+    A VM that somebody else started goes back in the QEMU that runs, to a
+    snapshot with RAM, or not at all.
     """
 
     asks = True
+    instances_because = None
 
     examples = (
         "qemu snapshot revert web before-upgrade",
@@ -53,6 +57,12 @@ class SnapshotRevert(Planned):
             action="store_true",
             help="go back to the disks alone, as after a power cut",
         )
+        parser.add_argument(
+            "--owner-knows",
+            action="store_true",
+            help="of a VM that somebody else started: it fits to the "
+            "machine, though another QEMU took it",
+        )
         return parser
 
     async def act(
@@ -68,6 +78,17 @@ class SnapshotRevert(Planned):
             stash=args.stash is not None,
             stash_name=args.stash or None,
         )
+        if vm.foreign:
+            from qemu_cli.instance.snapshots import strangers_revert
+
+            return await strangers_revert.revert(
+                host,
+                vm,
+                wanted,
+                owner_knows=args.owner_knows,
+                confirm=self.confirm(args),
+                dry_run=args.dry_run,
+            )
         return await revert(
             host,
             vm,

@@ -61,9 +61,10 @@ async def _tidy_exports(host: Host, found: VM) -> None:
 async def attending(host: Host, now: VM) -> AsyncIterator[VM]:
     """Do something to a VM's run, whoever started it; yields it as it is.
 
-    An instance is locked, as in :func:`changing`; of another's VM only
-    the monitor is, while we talk.
+    An instance is locked, as in :func:`changing`.  Of another's VM our
+    own commands are kept apart in the same way.
 
+    :raise BusyError: another command of ours is at it for too long
     :raise StateError: it is gone
     """
     if not now.foreign:
@@ -72,11 +73,20 @@ async def attending(host: Host, now: VM) -> AsyncIterator[VM]:
         return
     from qemu_cli.instance.discovery.strangers import again
 
-    procfs = ProcFS()
-    known = again(host.paths, procfs, now)
-    if known is None:
-        raise StateError(f"'{now.name}' has ended")
-    yield vm.look(host.paths, [known], procfs, host.probe)[0]
+    path = now.paths.lock
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    wait_s = host.config[settings.LOCK_TIMEOUT]
+    deadline = asyncio.get_running_loop().time() + wait_s
+    what = f"'{now.name}'"
+    async with lock.locked(str(path), host.who, deadline, what=what):
+        done = await runner(host, now.paths, now).recover()
+        if done:
+            host.say(f"{now.name}: {done}")
+        procfs = ProcFS()
+        known = again(host.paths, procfs, now)
+        if known is None:
+            raise StateError(f"'{now.name}' has ended")
+        yield vm.look(host.paths, [known], procfs, host.probe)[0]
 
 
 @asynccontextmanager
@@ -159,9 +169,11 @@ def _orphans(host: Host) -> set[str]:
     }
 
 
-def runner(host: Host, paths: InstancePaths) -> Runner:
-    """Return what does plans on this instance."""
-    return Runner(Journal(paths.journal), Hands(host, paths))
+def runner(
+    host: Host, paths: InstancePaths, stranger: VM | None = None
+) -> Runner:
+    """Return what does plans on this instance, or on another's VM."""
+    return Runner(Journal(paths.journal), Hands(host, paths, stranger))
 
 
 async def run(
@@ -173,6 +185,15 @@ async def run(
     :raise QemuCliError: what the failing step raised; all is undone
     """
     await runner(host, paths).run(plan, detach=detach)
+
+
+async def run_on(host: Host, now: VM, plan: Plan) -> None:
+    """Do a plan on a VM, whoever started it, under :func:`attending`.
+
+    :raise QemuCliError: what the failing step raised; all is undone
+    """
+    stranger = now if now.foreign else None
+    await runner(host, now.paths, stranger).run(plan)
 
 
 def settle(

@@ -22,16 +22,37 @@ QUIT_TIMEOUT_S = 30.0
 
 # What moves memory is imported when it is: it costs a start 30 ms.
 class Hands:
-    """What the steps of a plan can do to one VM."""
+    """What the steps of a plan can do to one VM.
 
-    def __init__(self, host: Host, paths: InstancePaths) -> None:
+    :param stranger: the VM, if somebody else started it
+    """
+
+    def __init__(
+        self, host: Host, paths: InstancePaths, stranger: VM | None = None
+    ) -> None:
         self._host = host
         self._paths = paths
+        self._stranger = stranger
 
     def _look(self) -> VM:
+        if self._stranger:
+            return self._look_at(self._stranger)
         return vm.look(
             self._host.paths, [self._paths.name], ProcFS(), self._host.probe
         )[0]
+
+    def _look_at(self, stranger: VM) -> VM:
+        """Look whether it is there; its one monitor is left alone."""
+        from qemu_cli.instance.discovery.strangers import again
+
+        ended = stranger._replace(
+            state="stopped", process=None, run_state=None
+        )
+        if stranger.process is None:  # not here: only its monitor tells
+            return vm.look(
+                self._host.paths, [stranger], ProcFS(), self._host.probe
+            )[0]
+        return again(self._host.paths, ProcFS(), stranger) or ended
 
     async def runs(self) -> bool:
         """Tell whether there is a QEMU process."""

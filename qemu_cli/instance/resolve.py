@@ -64,9 +64,12 @@ def select(
     return [vm for vm in found if not states or vm.state in states]
 
 
-def resolve(paths: Paths, reference: str, *, probe: Probe) -> VM:
+def resolve(
+    paths: Paths, reference: str, *, probe: Probe, why: str = "definition"
+) -> VM:
     """Find one instance.
 
+    :param why: only instances will do; a word of ``refusal.WHY``
     :raise NotFoundError: there is none
     :raise StateError: it is a VM that somebody else started
     """
@@ -80,7 +83,7 @@ def resolve(paths: Paths, reference: str, *, probe: Probe) -> VM:
 
     [wanted] = _match(paths, [reference], known, others)
     if isinstance(wanted, VM):
-        raise vms.no_instance(wanted)
+        raise vms.no_instance(wanted, why)
     return vms.look(paths, [wanted], procfs, probe)[0]
 
 

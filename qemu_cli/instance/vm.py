@@ -127,12 +127,15 @@ class VM(NamedTuple):
         return definitions.load(self.paths.definition)
 
 
-def no_instance(vm: VM) -> StateError:
-    """Say that a VM has no definition."""
-    return StateError(
-        f"'{vm.name}' is no instance of yours: it has no definition",
-        hint="'qemu list' shows whose it is",
-    )
+def no_instance(vm: VM, why: str = "definition") -> StateError:
+    """Say what can't be done to a VM that somebody else started.
+
+    :param why: a word of ``refusal.WHY``
+    """
+    from qemu_cli.instance.discovery.refusal import not_ours
+
+    assert vm.foreign is not None  # noqa: S101
+    return not_ours(vm.foreign, vm.name, vm.reference, why)
 
 
 def names(paths: Paths) -> list[str]:

@@ -85,6 +85,10 @@ class View:
             self._file("root") + path
         )  # fmt: skip
 
+    def directory(self) -> str | None:
+        """Its working directory, by the name that it has for it."""
+        return self._link("cwd")
+
     def first_directory(self) -> str | None:
         """Where it was started, if its shell said so (``PWD``)."""
         environment = self.text("environ") or ""

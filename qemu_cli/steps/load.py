@@ -31,6 +31,11 @@ _BEFORE = re.compile(
 _log = logging.getLogger(__name__)
 
 
+def changed_nothing(error: QemuCliError) -> bool:
+    """Tell whether a load was refused before it had touched anything."""
+    return isinstance(error, RefusedError) and bool(_BEFORE.search(str(error)))
+
+
 class LoadSnapshot(Step, frozen=True, tag=True):
     """Have QEMU load an internal snapshot; the guest's CPUs stand still.
 
@@ -75,10 +80,7 @@ class LoadSnapshot(Step, frozen=True, tag=True):
         try:
             await self._load(hands)
         except QemuCliError as error:
-            before = isinstance(error, RefusedError) and _BEFORE.search(
-                str(error)
-            )
-            if not self.in_place or before:
+            if not self.in_place or changed_nothing(error):
                 raise
             await _end(hands)
 

@@ -66,7 +66,8 @@ class SaveSnapshot(Step, frozen=True, tag=True):
     :param job_id: of the job
     :param vmstate: the block node that gets the RAM
     :param nodes: all block nodes that take part
-    :param images: the same, for when no QEMU has them open any more
+    :param images: the same, for when no QEMU has them open any more; empty:
+        they are not ours, and left alone then
     """
 
     job_id: str
@@ -111,18 +112,25 @@ class SaveSnapshot(Step, frozen=True, tag=True):
         # One that still goes on is waited for: it can't be cancelled.
         await hands.cancel_job(self.job_id)
         tagged = await self._tagged(hands)
-        return all(image.file in tagged for image in self.images)
+        files = [image.file for image in self.images]
+        return all(each in tagged for each in files or self.nodes)
 
     async def _tagged(self, hands: Hands) -> dict[str, str]:
-        """The images that have the tag, and the nodes that they are."""
+        """The images that have the tag, and the nodes that they are.
+
+        Those that are not ours are called by their nodes.
+        """
         found = {}
         nodes = await hands.execute("query-named-block-nodes", {"flat": True})
         for node in nodes:
             snapshots = node["image"].get("snapshots", ())
             if any(each["name"] == self.tag for each in snapshots):
+                name = str(node["node-name"])
+                if not self.images and name in self.nodes:
+                    found[name] = name
                 for image in self.images:
                     if _same(file_of(node), image.file):
-                        found[image.file] = str(node["node-name"])
+                        found[image.file] = name
         return found
 
 

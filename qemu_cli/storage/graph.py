@@ -33,6 +33,9 @@ FILTERS = frozenset(
     }
 )
 
+#: Where devices are that were given an id (QOM).
+_GIVEN = "/machine/peripheral/"
+
 #: The child that a node reads what it does not hold itself from.
 _BELOW = ("backing", "file")
 
@@ -63,15 +66,18 @@ class Device(NamedTuple):
     """One block device of the guest.
 
     :param qdev: QEMU's name for it, to be passed back (``query-block``)
-    :param id: the id that it was given, as in ``disk0``; else the last
-        part of its place, as in ``system.flash1``
+    :param id: the id that it was given, as in ``disk0``; else that of its
+        ``-drive``, as in ``virtio0``; else the last part of its place, as
+        in ``system.flash1``
     :param node: its topmost node; None: no medium
+    :param plugged: false: a ``-drive`` that no device uses
     """
 
     qdev: str
     id: str
     node: str | None
     removable: bool
+    plugged: bool = True
 
 
 class Graph(NamedTuple):
@@ -187,6 +193,7 @@ def build(
             id=_id(block),
             node=block.get("inserted", {}).get("node-name"),
             removable=block["removable"],
+            plugged=bool(block.get("qdev")),
         )
         for block in blocks
     )
@@ -213,7 +220,10 @@ def _node(raw: Mapping[str, Any], children: Mapping[str, str]) -> Node:
 
 
 def _id(block: Mapping[str, Any]) -> str:
-    place = str(block.get("qdev") or block["device"])
+    place, drive = str(block.get("qdev", "")), str(block["device"])
+    given = place and (place[0] != "/" or place.startswith(_GIVEN))
+    if drive and not given:
+        return drive
     return place.removesuffix("/virtio-backend").rpartition("/")[2]
 
 

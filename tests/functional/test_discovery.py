@@ -9,79 +9,28 @@ import shlex
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from qemu_cli.proc import ProcFS
 from qemu_cli.testing.home import QemuHome
 from qemu_cli.testing.real_qemu import binary
-
-NONE = ("-machine", "none", "-display", "none", "-nodefaults")
-TIMEOUT_S = 60.0
+from tests.functional.strangers import (
+    TIMEOUT_S,
+    Foreign,
+    free_port,
+    qmp,
+    until,
+)
 
 #: Names that no test has that runs at the same time.
 SOME_ONE = f"some one {os.getpid()}"
 TWIN = f"twin-{os.getpid()}"
 WEB = f"web-{os.getpid()}"
-
-
-class Foreign:
-    """Starts QEMUs as people and scripts do, and ends them."""
-
-    def __init__(self, directory: Path, home: QemuHome) -> None:
-        self.directory = directory
-        self.home = home
-        self._stack = ExitStack()
-
-    def start(
-        self,
-        *args: str,
-        prefix: tuple[str, ...] = (),
-        program: tuple[str, ...] | None = None,
-        cwd: Path | None = None,
-        ready: Path | None = None,
-        **options: Any,
-    ) -> int:
-        """Start one and return its pid, when a file of its is there."""
-        words = program if program is not None else (binary(), *NONE)
-        child = subprocess.Popen(
-            [*prefix, *words, *args],
-            cwd=cwd or self.directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-            **options,
-        )
-        self._stack.callback(child.wait)
-        self._stack.callback(child.kill)
-        if ready:
-            until(ready.exists)
-        return child.pid
-
-    def row(self, pid: int) -> dict[str, Any]:
-        """What ``list`` says of one."""
-        result = self.home("list", f"pid:{pid}", "-f", "json")
-        assert result.rc == 0, result.err
-        [row] = result.json
-        assert row["pid"] == pid
-        return dict(row)
-
-    def close(self) -> None:
-        self._stack.close()
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def argv_of(pid: int) -> tuple[str, ...]:
@@ -94,16 +43,6 @@ def foreign(short_dir: Path, qemu_home: QemuHome) -> Iterator[Foreign]:
     started = Foreign(short_dir, qemu_home)
     yield started
     started.close()
-
-
-def qmp(path: Path, scheme: str = "unix:") -> tuple[str, str]:
-    return "-qmp", f"{scheme}{path},server=on,wait=off"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Why a VM that somebody else started can't be talked to."""
+"""Why something can't be done to a VM that somebody else started."""
 
 from qemu_cli.errors import BusyError, QemuCliError, StateError
 from qemu_cli.instance.discovery.foreign import Foreign
@@ -13,6 +13,30 @@ _MANAGERS = {
 }
 
 _NEEDS = "QEMU needs '-qmp unix:PATH,server=on,wait=off'"
+
+_HOW = "'qemu show {0}' shows how it was started: change it there"
+
+#: Why a command is for instances only, and what to do instead.
+WHY = {
+    "definition": ("it has no definition", _HOW),
+    "layer": (
+        "this changes the active layer of its disks, and its next start "
+        "would use the wrong file",
+        "'qemu disk list {0}' shows the files; change them while it is off",
+    ),
+    "machine": (
+        "this changes its machine, and its next start would not know",
+        _HOW,
+    ),
+    "images": (
+        "this changes images below its active layer, which others may need",
+        "'qemu disk list {0}' shows the files; change them while it is off",
+    ),
+    "tree": (
+        "its snapshots have no tree here, only names inside of its images",
+        "'qemu snapshot list {0}' shows those",
+    ),
+}
 
 
 def refusal(foreign: Foreign, name: str) -> QemuCliError | None:
@@ -47,4 +71,22 @@ def refusal(foreign: Foreign, name: str) -> QemuCliError | None:
     return StateError(
         f"the monitor of '{name}' can't be reached: {reason}",
         hint=f"it is a process of {foreign.user}" if foreign.user else None,
+    )
+
+
+def not_ours(
+    foreign: Foreign, name: str, reference: str, why: str
+) -> StateError:
+    """Say what can't be done to a VM that has no definition.
+
+    :param reference: what it can always be called by
+    :param why: one of :data:`WHY`
+    """
+    tool = _MANAGERS.get(foreign.origin)
+    reason, hint = WHY[why]
+    return StateError(
+        f"'{name}' is no instance of yours: {reason}",
+        hint=f"it belongs to {foreign.origin}: use '{tool}'"
+        if tool
+        else hint.format(reference),
     )

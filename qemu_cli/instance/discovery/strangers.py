@@ -1,9 +1,8 @@
 """Foreign QEMUs as VMs, so that commands need not know whose one is."""
 
-import contextlib
 import os
+import shutil
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from socket import AF_UNIX
 from zlib import crc32
 
@@ -129,11 +128,11 @@ def _vm(paths: Paths, one: Foreign) -> VM:
 
 
 def make_room(paths: Paths, vm: VM) -> None:
-    """Make the directory for the lock on its monitor.
+    """Make the directory for our things.
 
     Those of processes that have ended are removed.
     """
-    vm.paths.runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+    vm.paths.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     procfs = ProcFS()
     for directory in paths.foreign.iterdir():
         pid, _, start_time = directory.name.partition("-")
@@ -141,11 +140,4 @@ def make_room(paths: Paths, vm: VM) -> None:
         if directory != vm.paths.runtime and (
             process is None or str(process.start_time) != start_time
         ):
-            _remove(directory)
-
-
-def _remove(directory: Path) -> None:
-    with contextlib.suppress(OSError):
-        for file in directory.iterdir():
-            file.unlink(missing_ok=True)
-        directory.rmdir()
+            shutil.rmtree(directory, ignore_errors=True)

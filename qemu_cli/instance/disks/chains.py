@@ -60,11 +60,15 @@ class Chain(NamedTuple):
 
 
 async def chains(host: Host, vm: VM) -> list[Chain]:
-    """Look at all disks and CD drives of a VM.
+    """Look at all disks and CD drives of a VM, whoever started it.
 
     :raise DefinitionError: its definition can't be understood
     :raise QemuCliError: QEMU did not answer
     """
+    if vm.foreign:
+        from qemu_cli.instance.disks import strangers  # it uses this module
+
+        return await strangers.chains(host, vm)
     definition = vm.definition
     if vm.alive and vm.state in _ANSWERS:
         async with host.sessions.open(vm.monitors) as session:
@@ -113,19 +117,12 @@ def _running(definition: "Definition", found: graph.Graph) -> list[Chain]:
     devices = {device.id: device for device in defined}
     plugged: list[Chain] = []
     for device in found.devices:
-        if device.id.startswith(_BOARD):
+        if is_board(device):
             continue
         mine = devices.pop(device.id, None)
-        plugged.append(
-            Chain(
-                id=device.id,
-                kind="cdrom" if device.removable else "disk",
-                device=mine,
-                layers=tuple(map(_node, found.chain(device))),
-                filters=tuple(n.driver for n in found.filters(device)),
-                problem=None if mine else "not in the definition",
-            )
-        )
+        problem = None if mine else "not in the definition"
+        chain = of_device(found, device)
+        plugged.append(chain._replace(device=mine, problem=problem))
     waiting = [
         Chain(
             id=device.id,
@@ -138,6 +135,22 @@ def _running(definition: "Definition", found: graph.Graph) -> list[Chain]:
     ]
     order = [each.id for each in (*defined, *plugged)]
     return sorted([*plugged, *waiting], key=lambda each: order.index(each.id))
+
+
+def is_board(device: graph.Device) -> bool:
+    """Whether it is the board's own, and no disk."""
+    return device.id.startswith(_BOARD)
+
+
+def of_device(found: graph.Graph, device: graph.Device) -> Chain:
+    """Return what a device of a running VM reads."""
+    return Chain(
+        id=device.id,
+        kind="cdrom" if device.removable else "disk",
+        device=None,
+        layers=tuple(map(_node, found.chain(device))),
+        filters=tuple(n.driver for n in found.filters(device)),
+    )
 
 
 def _node(node: graph.Node) -> Layer:

@@ -40,6 +40,12 @@ async def resize(
     :raise StateError: its format, its snapshots or somebody else's
         overlay are against it; or it would shrink while the VM runs
     """
+    if vm.foreign:
+        from qemu_cli.instance.disks import strangers_resize
+
+        return await strangers_resize.resize(
+            host, vm, id, wanted, dry_run=dry_run
+        )
     paths = vm.paths
     async with change.changing(host, paths) as now:
         guard.check_changeable(now)
@@ -59,7 +65,7 @@ async def resize(
         _check_possible(image, id)
         if new < old:
             what = f"{id} from {format_size(old)} to {format_size(new)}"
-            _check_shrink(what, shrink=shrink, running=seen is not None)
+            check_shrink(what, shrink=shrink, running=seen is not None)
             confirm(f"shrink {what}, and lose what is behind that")
         step: AnyStep = Tool(
             qemu_img.resize_argv(
@@ -120,7 +126,11 @@ def _check_possible(image: ImageInfo, id: str) -> None:
         )
 
 
-def _check_shrink(what: str, *, shrink: bool, running: bool) -> None:
+def check_shrink(what: str, *, shrink: bool, running: bool) -> None:
+    """Refuse what would cut something off.
+
+    :param what: the disk and the sizes, in words
+    """
     if running:
         raise StateError(
             f"{what}: a disk can't shrink while its guest uses it",

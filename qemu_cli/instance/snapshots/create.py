@@ -6,7 +6,7 @@ moment; what was there before is only read from then on.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,10 +38,15 @@ from qemu_cli.storage import holders, tools
 
 
 class Created(NamedTuple):
-    """What was done, or would be."""
+    """What was done, or would be.
+
+    :param files: of a VM that somebody else started, what its disks have
+        become, by their ids: for its next start
+    """
 
     snapshot: Snapshot
     plan: Plan
+    files: Mapping[str, str] = {}
 
 
 async def create(

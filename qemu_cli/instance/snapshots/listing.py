@@ -44,10 +44,15 @@ class Seen(NamedTuple):
 
 
 class Found(NamedTuple):
-    """All snapshots of a VM, oldest first, and the tree of ours."""
+    """All snapshots of a VM, oldest first, and the tree of ours.
+
+    :param kept: whether there is a tree: not of a VM that somebody else
+        started
+    """
 
     tree: Tree
     seen: tuple[Seen, ...]
+    kept: bool = True
 
     def find(self, name: str) -> Seen:
         """Return the snapshot of a name, ours or not.

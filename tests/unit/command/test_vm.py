@@ -23,7 +23,8 @@ def fake_vm(name, *, process=object(), origin="ours", state="running"):  # noqa:
         process=process,
         alive=process is not None,
         origin=origin,
-        foreign=None if origin == "ours" else object(),
+        reference="pid:1",
+        foreign=None if origin == "ours" else SimpleNamespace(origin=origin),
         monitors=f"monitors of {name}",
     )
 

@@ -1,0 +1,36 @@
+"""VMs that somebody else started, with disks."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from qemu_cli.testing.home import QemuHome
+from tests.functional.strangers import Foreign, Stranger, image
+
+
+@pytest.fixture
+def foreign(short_dir: Path, qemu_home: QemuHome) -> Iterator[Foreign]:
+    started = Foreign(short_dir, qemu_home)
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def stranger(foreign: Foreign) -> Callable[..., Stranger]:
+    """Start one with a chain of two on virtio, and a disk on IDE."""
+
+    def start(*args: str, **options: str) -> Stranger:
+        directory = foreign.directory
+        if not (directory / "base.qcow2").exists():
+            image(directory / "base.qcow2")
+            image(directory / "a.qcow2", backing=directory / "base.qcow2")
+            image(directory / "b.qcow2")
+        return Stranger(
+            foreign,
+            *("-drive", "file=a.qcow2,if=virtio", "-hda", "b.qcow2"),
+            *args,
+            **options,
+        )
+
+    return start
