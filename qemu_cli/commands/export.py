@@ -37,7 +37,10 @@ class ExportList(Lister):
             parsed_args.names,
             probe=host.probe,
             every=not parsed_args.names,
+            strangers=host.strangers if parsed_args.names else host.exporting,
         )
+        for each in vms:
+            self.app.host_of(each)  # has room for the lock of its monitor
         rows = []
         for vm, id, export, pid in loop.run(listing(host, vms)):
             if export is None:
@@ -84,11 +87,10 @@ class ExportStop(Command):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         from qemu_cli.command import loop
+        from qemu_cli.instance import resolve
         from qemu_cli.instance.exports import records, stop
-        from qemu_cli.instance.resolve import resolve
 
-        host = self.app.host
-        vm = resolve(host.paths, parsed_args.vm, probe=host.probe)
+        vm = resolve.anyone(self.app.host, parsed_args.vm)
         host = self.app.host_of(vm)
         which, hard = parsed_args.exports, parsed_args.hard
         if parsed_args.dry_run:

@@ -51,8 +51,14 @@ class JobList(Lister):
 
         host, names = self.app.host, parsed_args.names
         vms = resolve.select(
-            host.paths, names, probe=host.probe, every=not names
+            host.paths,
+            names,
+            probe=host.probe,
+            every=not names,
+            strangers=host.strangers if names else None,
         )
+        for vm in vms:
+            self.app.host_of(vm)  # has room for the lock of its monitor
         found = loop.run(listing.look(host, vms))
         for each in found:
             if each.problem:
@@ -78,13 +84,12 @@ class JobShow(ShowOne):
         self, parsed_args: argparse.Namespace
     ) -> tuple[Sequence[str], Sequence[Any]]:
         from qemu_cli.command import loop
+        from qemu_cli.instance import resolve
         from qemu_cli.instance.jobs import listing
-        from qemu_cli.instance.resolve import resolve
 
-        host = self.app.host
-        vm = resolve(host.paths, parsed_args.name, probe=host.probe)
+        vm = resolve.anyone(self.app.host, parsed_args.name)
         wanted = [parsed_args.job] if parsed_args.job else []
-        found = loop.run(listing.look_at_one(host, vm))
+        found = loop.run(listing.look_at_one(self.app.host_of(vm), vm))
         jobs = listing.pick(vm, found.jobs, wanted)
         if not jobs:
             raise NotFoundError(f"'{vm.name}' has no job")

@@ -21,6 +21,9 @@ class NbdExport(Tabular):
     each disk as it is at this moment, all disks at the same, whatever the
     guest writes later: what it overwrites is kept in a scratch file.  It
     is served until 'qemu export stop', or until the VM's QEMU ends.
+
+    A VM that somebody else started must be able to write to the directory
+    of this program: it listens there, and keeps the scratch file there.
     """
 
     examples = (
@@ -131,14 +134,14 @@ class NbdExport(Tabular):
     def take_action(self, parsed_args: argparse.Namespace) -> int:
         """Serve, and print what is served as soon as it is."""
         from qemu_cli.command import loop
+        from qemu_cli.instance import resolve
         from qemu_cli.instance.exports import serve
-        from qemu_cli.instance.resolve import resolve
 
         formatter = None
         if parsed_args.formatter is not None or parsed_args.columns:
             formatter = self.formatter(parsed_args)
         wanted = _wanted(parsed_args)
-        vm = resolve(self.app.paths, parsed_args.vm, probe=self.app.host.probe)
+        vm = resolve.anyone(self.app.host, parsed_args.vm)
         host = self.app.host_of(vm)
         if parsed_args.dry_run:
             serving = loop.run(serve.plan_serve(host, vm, wanted))

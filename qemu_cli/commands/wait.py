@@ -79,9 +79,16 @@ class Wait(Lister):
         timeout_s = parse_duration(args.timeout) if args.timeout else None
         wishes = [waiting.wish(text) for text in args.wishes]
         host = self.app.host
-        vms = resolve.select(host.paths, args.names, probe=host.probe)
+        vms = resolve.select(
+            host.paths,
+            args.names,
+            probe=host.probe,
+            strangers=host.strangers,
+        )
         if not vms:
             raise UsageError("no VM named")
+        for each in vms:
+            self.app.host_of(each)  # has room for the lock of its monitor
         return loop.run(
             waiting.wait(
                 host, vms, wishes, first=args.any, timeout_s=timeout_s

@@ -40,6 +40,11 @@ class Console(Condition):
             ) from error
 
     async def hold(self, host: Host, vm: VM) -> str:
+        if vm.foreign:
+            raise StateError(
+                f"the console of '{vm.name}' is nowhere written down: this "
+                "program has not started it"
+            )
         now = await watched.alive(host, vm)
         seen = ""
         log = now.paths.serial_log

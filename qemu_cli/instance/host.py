@@ -67,6 +67,14 @@ class Host(NamedTuple):
             label=self.hooks.label_process,
         )
 
+    def exporting(self, procfs: "ProcFS") -> "list[VM]":
+        """Find those of them whose disks we have served."""
+        if not self.paths.foreign.is_dir():
+            return []
+        return [
+            vm for vm in self.strangers(procfs) if vm.paths.exports.is_dir()
+        ]
+
     async def schema(self, vm: "VM", session: "Session") -> "Schema":
         """What the QEMU of a running VM takes, from itself or the cache."""
         from qemu_cli.qmp import schema

@@ -47,14 +47,14 @@ async def size(host: Host, vm: VM) -> int:
     Pages that the guest never touched take no room, nor do those of zeros;
     so QEMU's own size is enough.
     """
-    assert vm.process is not None  # noqa: S101
     async with host.sessions.open(vm.monitors) as session:
         sizes: Mapping[str, int] = await session.execute(
             "query-memory-size-summary"
         )
     memory = sizes["base-memory"] + sizes.get("plugged-memory", 0)
-    used = ProcFS().memory_bytes(vm.process)
-    return min(memory, used) + _DEVICES_BYTES
+    if vm.process:  # else it is not on this host
+        memory = min(memory, ProcFS().memory_bytes(vm.process))
+    return memory + _DEVICES_BYTES
 
 
 async def check_room(host: Host, vm: VM, directory: Path, hint: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import nullcontext
 from typing import NamedTuple
 
 from qemu_cli.errors import (
@@ -81,32 +82,42 @@ async def reboot(host: Host, vm: VM, *, timeout_s: float) -> Rebooted:
             host.sessions.open(vm.monitors, role="follower") as session,
             session.listen("RESET", "SHUTDOWN") as events,
         ):
-            by = await _ask(host, vm, events, started + timeout_s)
+            # Of another's VM, the one monitor that listens asks as well.
+            talk = session if vm.foreign else None
+            by = await _ask(host, vm, events, started + timeout_s, talk)
     except ConnectionLostError:
         raise _ended(vm) from None
     if by is None:
         raise TimedOutError(
             f"the guest of '{vm.name}' did not reboot in {timeout_s:g} s; it"
             " still runs",
-            hint=f"'qemu reset {vm.name}' resets the machine, as its button"
-            " does: the guest is not asked",
+            hint=f"'qemu reset {vm.reference}' resets the machine, as its "
+            "button does: the guest is not asked",
         )
     history.note(vm.paths, "reboot", command=host.who, by=by)
     return Rebooted(by, time.monotonic() - started)
 
 
 async def _ask(
-    host: Host, vm: VM, events: Listener, deadline: float
+    host: Host,
+    vm: VM,
+    events: Listener,
+    deadline: float,
+    talk: Session | None = None,
 ) -> str | None:
     """Ask the guest; returns what it heard, or None when time is over.
 
     A reset from before it was asked is none of ours.
+
+    :param talk: None: a session is opened each time
     """
     by: str | None = None
     asked_at_s: float | None = None
     press_at = 0.0
     while (left_s := deadline - time.monotonic()) > 0:
-        async with host.sessions.open(vm.monitors) as session:
+        async with (
+            nullcontext(talk) if talk else host.sessions.open(vm.monitors)
+        ) as session:
             asked_at_s = asked_at_s or time.time()
             if by is None and await agent_is_there(session):
                 by = await ask_agent(host, vm, "reboot")
@@ -147,5 +158,5 @@ async def _press(session: Session) -> None:
 def _ended(vm: VM) -> QemuCliError:
     return QemuCliError(
         f"'{vm.name}' has shut down instead of rebooting",
-        hint=f"'qemu start {vm.name}' starts it again",
+        hint=None if vm.foreign else f"'qemu start {vm.name}' starts it again",
     )

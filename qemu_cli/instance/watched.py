@@ -19,7 +19,8 @@ async def states(host: Host, vm: VM) -> AsyncIterator[VM]:
     """Yield the VM as it is, and each time that it may have changed.
 
     QEMU writes down what happens to it, and its pid file comes and goes;
-    a QEMU that was killed is missed after a second.
+    a QEMU that was killed is missed after a second, and one that somebody
+    else started is asked each second.
 
     :raise StateError: the instance is gone
     """
@@ -55,4 +56,13 @@ async def ended(host: Host, vm: VM) -> None:
 
 def look(host: Host, vm: VM) -> VM:
     """Look at a VM again."""
-    return vms.look(host.paths, [vm.name], ProcFS(), host.probe)[0]
+    procfs = ProcFS()
+    wanted: str | VM = vm.name
+    if vm.foreign:
+        from qemu_cli.instance.discovery.strangers import again
+
+        now = again(host.paths, procfs, vm)
+        if now is None:
+            return vm._replace(state="stopped", process=None, run_state=None)
+        wanted = now
+    return vms.look(host.paths, [wanted], procfs, host.probe)[0]

@@ -130,14 +130,19 @@ def _vm(paths: Paths, one: Foreign) -> VM:
 def make_room(paths: Paths, vm: VM) -> None:
     """Make the directory for our things.
 
-    Those of processes that have ended are removed.
+    Those of processes that have ended are removed; what listens in one
+    of them is alive, though we may not see its process (pid namespaces).
     """
     vm.paths.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     procfs = ProcFS()
     for directory in paths.foreign.iterdir():
         pid, _, start_time = directory.name.partition("-")
         process = procfs.process(int(pid)) if pid.isdecimal() else None
-        if directory != vm.paths.runtime and (
-            process is None or str(process.start_time) != start_time
+        ended = process is None or str(process.start_time) != start_time
+        if (
+            ended
+            and directory != vm.paths.runtime
+            and str(directory / vm.paths.nbd_socket.name)
+            not in procfs.listening()
         ):
             shutil.rmtree(directory, ignore_errors=True)

@@ -30,6 +30,8 @@ def check_sense(vm: VM, wanted: Wanted) -> None:
         ):
             if given is not None:
                 raise UsageError(f"{option} is for a point in time only")
+    if vm.foreign:
+        _check_stranger(vm, wanted)
     if not vm.alive:
         return
     if wanted.kind == "writable":
@@ -43,6 +45,33 @@ def check_sense(vm: VM, wanted: Wanted) -> None:
         raise UsageError(
             "--bitmap is for a point in time: it tells what had changed then"
         )
+
+
+def _check_stranger(vm: VM, wanted: Wanted) -> None:
+    """Refuse what only a definition, or the VM's own end, could clear up."""
+    if vm.process is None:
+        raise StateError(
+            f"the process of '{vm.name}' is not on this host, and so its "
+            "disks are not either"
+        )
+    for given, option, instead in (
+        (
+            wanted.kind == "snapshot",
+            "--snapshot",
+            "'qemu-img convert -l' reads a snapshot while the VM is off",
+        ),
+        (
+            wanted.listen is not None,
+            "--listen",
+            "the unix socket is for clients on this host, such as a "
+            "'qemu-nbd' or 'nbdkit nbd' that serves others",
+        ),
+    ):
+        if given:
+            raise StateError(
+                f"{option} is for instances of yours, and '{vm.name}' is none",
+                hint=instead,
+            )
 
 
 def check_names(

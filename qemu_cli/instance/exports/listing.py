@@ -35,7 +35,8 @@ async def listing(host: Host, vms: Iterable[VM]) -> list[Served]:
     for vm in vms:
         known = records.read(vm.paths)
         found += _by_daemons(vm, known)
-        if known or str(vm.paths.nbd_socket) in listening:
+        # A server of somebody's own may be anywhere.
+        if known or vm.foreign or str(vm.paths.nbd_socket) in listening:
             try:
                 found += await _by_qemu(host, vm, known)
             except QemuCliError as error:

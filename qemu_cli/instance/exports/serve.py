@@ -63,13 +63,13 @@ async def serve(
     :raise NotFoundError: there is no such disk, layer or snapshot
     """
     async with AsyncExitStack() as stack:
-        async with change.changing(host, vm.paths) as now:
+        async with change.attending(host, vm) as now:
             await stop.tidy(host, now)
             serving = await plan_serve(host, now, wanted)
             guardian = stack.enter_context(
                 guarding(
                     [
-                        *("export", "stop", vm.name, "--hard"),
+                        *("export", "stop", vm.reference, "--hard"),
                         *(export.id for export in serving.exports),
                     ]
                 )
@@ -161,7 +161,7 @@ async def _run(host: Host, vm: VM, wanted: Wanted, todo: Plan) -> None:
         if wanted.quiesce and vm.alive:
             count = await stack.enter_async_context(quiesced(host, vm))
             host.say(f"{vm.name}: {count} file systems are frozen")
-        await change.run(host, vm.paths, todo)
+        await change.run_on(host, vm, todo)
 
 
 async def _hold(host: Host, vm: VM, exports: Sequence[Export]) -> None:

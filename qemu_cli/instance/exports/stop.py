@@ -46,7 +46,7 @@ async def stop(
     :raise NotFoundError: there is no such export
     :raise BusyError: a client is connected; the others are taken down
     """
-    async with change.changing(host, vm.paths) as now:
+    async with change.attending(host, vm) as now:
         chosen = choose(vm, await tidy(host, now), which)
         failed: list[QemuCliError] = []
         stopped = []
@@ -191,4 +191,4 @@ async def _take_down(
     host: Host, vm: VM, export: Export, *, hard: bool
 ) -> None:
     for each in await plan_stop(host, vm, export, hard=hard):
-        await change.run(host, vm.paths, each)
+        await change.run_on(host, vm, each)

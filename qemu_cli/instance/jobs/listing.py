@@ -47,9 +47,11 @@ async def look_at_one(host: Host, vm: VM) -> Found:
 
     :raise StateError: it does not run, or does not answer
     """
-    found = await look(host, [vm])
-    if not found:
+    if not vm.alive:
         raise StateError(f"'{vm.name}' does not run: it is {vm.state}")
+    if vm.foreign:
+        return await _ask(host, vm)  # why not, is told in full
+    found = await look(host, [vm])
     if found[0].problem:
         raise StateError(f"'{vm.name}' does not answer: {found[0].problem}")
     return found[0]
@@ -71,21 +73,25 @@ def pick(vm: VM, jobs: Sequence[Job], ids: Sequence[str]) -> list[Job]:
 
 
 async def _look(host: Host, vm: VM) -> Found:
-    if vm.reach not in ("free", "busy"):
+    if not vm.foreign and vm.reach not in ("free", "busy"):
         return Found(vm, problem=f"{vm.state}: {vm.reason}")
     try:
-        async with host.sessions.open(vm.monitors) as session:
-            jobs = await _read(session)
-            if any(job.moves for job in jobs):
-                paces = {job.id: _pace(job) for job in jobs}
-                await asyncio.sleep(_LOOK_S)
-                jobs = [
-                    _paced(job, paces[job.id]) if job.id in paces else job
-                    for job in await _read(session)
-                ]
-        found = pending(vm.paths)
+        return await _ask(host, vm)
     except QemuCliError as error:
         return Found(vm, problem=str(error))
+
+
+async def _ask(host: Host, vm: VM) -> Found:
+    async with host.sessions.open(vm.monitors) as session:
+        jobs = await _read(session)
+        if any(job.moves for job in jobs):
+            paces = {job.id: _pace(job) for job in jobs}
+            await asyncio.sleep(_LOOK_S)
+            jobs = [
+                _paced(job, paces[job.id]) if job.id in paces else job
+                for job in await _read(session)
+            ]
+    found = pending(vm.paths)
     return Found(vm, tuple(jobs), found and found.plan.title)
 
 

@@ -32,7 +32,7 @@ async def cancel(
     :return: the ids of those that were cancelled
     :raise StateError: one can't be cancelled; none is cancelled then
     """
-    plan = await going_on(host, vm.paths)
+    plan = await going_on(host, vm)
     jobs = [
         job for job in await _chosen(vm, session, ids) if not job.has_ended
     ]

@@ -1,7 +1,8 @@
 """The plans that jobs belong to: changes that are not done yet."""
 
-from qemu_cli.instance.change import changing
+from qemu_cli.instance.change import attending
 from qemu_cli.instance.host import Host
+from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
 from qemu_cli.proc import ProcFS
 from qemu_cli.qmp import lock
@@ -26,16 +27,16 @@ def job_step(plan: Plan, id: str) -> steps.Job | None:
     return None
 
 
-async def going_on(host: Host, paths: InstancePaths) -> Pending | None:
+async def going_on(host: Host, vm: VM) -> Pending | None:
     """Return the plan that goes on: left to its job, or somebody is at it.
 
     One whose program was killed is finished or taken back before.
     """
-    plan = pending(paths)
+    plan = pending(vm.paths)
     if plan is None or plan.detached:
         return plan
-    who = lock.holder(str(paths.lock))
+    who = lock.holder(str(vm.paths.lock))
     if who and ProcFS().process(who.pid):
         return plan
-    async with changing(host, paths):
+    async with attending(host, vm):
         return None

@@ -64,7 +64,7 @@ async def wait(
     :raise StateError: QEMU is stopped by a signal
     :raise TimedOutError: they take longer
     """
-    plan = await going_on(host, vm.paths)
+    plan = await going_on(host, vm)
     detached = plan if plan and plan.detached else None
     jobs: tuple[Job, ...] = ()
     lost = bool(detached) and not vm.alive

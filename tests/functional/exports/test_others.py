@@ -50,10 +50,10 @@ def test_a_drive_without_names(
         f"--qemu-arg=file={unused},if=none,format=raw,id=unused",
     )
     uris = vm.export()
-    assert [row["disk"] for row in vm.exports()] == ["device[0]", "disk0"]
+    assert [row["disk"] for row in vm.exports()] == ["virtio0", "disk0"]
     assert len(uris) == 2
     by_hand = uris[0]
-    assert "device%5B0%5D" in by_hand
+    assert "/virtio0?" in by_hand
     vm.as_guest("write -P 7 0 8M", "device[0]")
     assert read(by_hand, 6, "0 8M")
     assert vm.stop().rc == 0
