@@ -51,6 +51,8 @@ class Show(ShowOne):
 
         host = self.app.host
         vm = anyone(host, parsed_args.name)
+        if vm.foreign:
+            host = self.app.host_of(vm)
         row = _row(loop.run(details(host, vm)))
         return list(row), list(row.values())
 

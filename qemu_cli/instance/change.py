@@ -71,6 +71,7 @@ async def attending(host: Host, now: VM) -> AsyncIterator[VM]:
         async with changing(host, now.paths) as found:
             yield found
         return
+    from qemu_cli.instance.discovery.human import asked
     from qemu_cli.instance.discovery.strangers import again
 
     path = now.paths.lock
@@ -86,7 +87,8 @@ async def attending(host: Host, now: VM) -> AsyncIterator[VM]:
         known = again(host.paths, procfs, now)
         if known is None:
             raise StateError(f"'{now.name}' has ended")
-        yield vm.look(host.paths, [known], procfs, host.probe)[0]
+        found = vm.look(host.paths, [known], procfs, host.probe)[0]
+        yield await asked(host, found)
 
 
 @asynccontextmanager

@@ -97,9 +97,9 @@ class Details(NamedTuple):
 
 
 async def details(host: Host, vm: VM) -> Details:
-    """Find out everything; connects to nothing."""
+    """Find out everything; connects to nothing but a human monitor."""
     if vm.foreign:
-        return _of_stranger(vm)
+        return await _of_stranger(host, vm)
     problems: list[str] = []
     definition = None
     try:
@@ -149,8 +149,16 @@ async def details(host: Host, vm: VM) -> Details:
     )
 
 
-def _of_stranger(vm: VM) -> Details:
+async def _of_stranger(host: Host, vm: VM) -> Details:
     """What is known of a VM that somebody else started."""
+    from qemu_cli.instance.discovery.human import asked
+
+    assert vm.foreign is not None  # noqa: S101
+    problems = [vm.foreign.access.reason] if vm.foreign.access.reason else []
+    try:
+        vm = await asked(host, vm)
+    except QemuCliError as error:
+        problems.append(str(error))
     assert vm.foreign is not None  # noqa: S101
     procfs = ProcFS()
     machine = facts.from_argv(vm.process.argv) if vm.process else facts.Facts()
@@ -176,7 +184,7 @@ def _of_stranger(vm: VM) -> Details:
         last_exit=None,
         change=None,
         files={},
-        problems=(access.reason,) if access.reason else (),
+        problems=tuple(problems),
     )
 
 

@@ -21,6 +21,7 @@ from qemu_cli.errors import (
     TimedOutError,
 )
 from qemu_cli.instance import change, history, process, recorder
+from qemu_cli.instance.discovery import human
 from qemu_cli.instance.host import Host, known_facts
 from qemu_cli.instance.vm import VM
 from qemu_cli.proc import ProcFS
@@ -62,6 +63,7 @@ async def shutdown(
     :raise TimedOutError: the guest did not shut down; nothing was killed
     :raise QemuCliError: QEMU died before the guest had shut down
     """
+    vm = await human.asked(host, vm) if vm.foreign else vm
     if not force:
         check_can_hear(vm)
     check_runs(vm)
@@ -253,7 +255,7 @@ async def _keep_asking(host: Host, vm: VM, asked: list[str]) -> None:
 
     :param asked: gets each way as it is tried
     """
-    agent_is_due = True
+    agent_is_due = vm.monitors.agent is not None
     with suppress(ConnectionLostError, StateError):  # it ends while we ask
         async with AsyncExitStack() as stack:
             news = await _listen(host, vm, stack)
@@ -271,7 +273,7 @@ async def _keep_asking(host: Host, vm: VM, asked: list[str]) -> None:
                 )
                 if event and event.name == "SHUTDOWN":
                     return
-                agent_is_due |= event is not None
+                agent_is_due |= event is not None  # only of ours
 
 
 async def _listen(

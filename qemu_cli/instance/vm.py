@@ -95,14 +95,18 @@ class VM(NamedTuple):
         """Where its monitors are, and who must answer there."""
         paths = self.paths
         if self.foreign:
-            from qemu_cli.instance.discovery.refusal import refusal
+            from qemu_cli.instance.discovery import refusal
 
+            access = self.foreign.access
+            human = access.human and access.address is not None
+            why = refusal.only_hmp if human else refusal.refusal
             return Monitors(
-                control=self.foreign.access.address,
+                control=access.address,
                 lock=str(paths.monitor_lock),
                 pid=self.process.pid if self.process else None,
-                bound=self.foreign.access.bound,
-                problem=refusal(self.foreign, self.name),
+                bound=access.bound,
+                problem=why(self.foreign, self.name),
+                human=human,
             )
         return Monitors(
             control=str(paths.control_socket),
@@ -324,14 +328,7 @@ def _judge(vm: VM, answer: Answer) -> VM:
         reach=answer.reach, version=answer.version, run_state=answer.run_state
     )
     if answer.reach == "free":
-        run_state = answer.run_state
-        if run_state == "running":
-            return vm
-        if run_state in _BUSY_RUN_STATES:
-            return vm._replace(state="busy", reason=run_state or "")
-        # 'paused' says it all; 'prelaunch' or 'io-error' says more.
-        reason = "" if run_state == "paused" else run_state or ""
-        return vm._replace(state="paused", reason=vm.reason or reason)
+        return in_run_state(vm, answer.run_state or "")
     if vm.foreign:
         return _judge_stranger(vm, answer)
     # A stranger: whoever starts it listens until QEMU does.
@@ -347,6 +344,18 @@ def _judge(vm: VM, answer: Answer) -> VM:
     if answer.reach == "gone":
         reason = "QEMU runs, but its sockets are gone"
     return vm._replace(state="unresponsive", reason=reason)
+
+
+def in_run_state(vm: VM, run_state: str) -> VM:
+    """Return the VM as it is when QEMU says this of itself."""
+    vm = vm._replace(run_state=run_state)
+    if run_state == "running":
+        return vm
+    if run_state in _BUSY_RUN_STATES:
+        return vm._replace(state="busy", reason=run_state)
+    # 'paused' says it all; 'prelaunch' or 'io-error' says more.
+    reason = "" if run_state == "paused" else run_state
+    return vm._replace(state="paused", reason=vm.reason or reason)
 
 
 def _judge_stranger(vm: VM, answer: Answer) -> VM:

@@ -23,6 +23,7 @@ class Monitors(NamedTuple):
     pid: int | None = None  # SO_PEERCRED must say this
     bound: str | None = None  # what QEMU calls `control`, if not so
     problem: QemuCliError | None = None  # why we may not use `control`
+    human: bool = False  # `control` is HMP; `problem` says what that lacks
 
 
 def is_unix(address: str) -> bool:

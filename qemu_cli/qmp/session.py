@@ -43,7 +43,7 @@ from qemu_cli.errors import (
     StateError,
     TimedOutError,
 )
-from qemu_cli.qmp import hmp, jobs, lock
+from qemu_cli.qmp import hmp, human, jobs, lock
 from qemu_cli.qmp.address import Monitors
 from qemu_cli.qmp.connect import busy, check_running, connect
 from qemu_cli.qmp.shared import Shared
@@ -137,6 +137,8 @@ class Session:
         :param names: of the events; none means all
         :raise BusyError: every monitor is held
         """
+        if self._monitors.human and self._monitors.problem:
+            raise self._monitors.problem
         async with self._follower.use() as link:
             heard = _Heard(names)
             with link.client.listen(heard):
@@ -165,7 +167,7 @@ class Session:
     @asynccontextmanager
     async def _open_control(self) -> AsyncIterator["_Link"]:
         monitors = self._monitors
-        if monitors.problem:
+        if monitors.problem and not monitors.human:
             raise monitors.problem
         if monitors.control is None:
             raise StateError(
@@ -221,6 +223,12 @@ class Session:
             timeout_s=timeout_s,
             bound=bound,
         )
+        if self._monitors.human and (problem := self._monitors.problem):
+            return await human.opened(  # type: ignore[return-value]
+                *(sock, address, problem),
+                timeout_s=timeout_s,
+                trace=self._sessions.trace,
+            )
         client = _Client(address, self._sessions.trace)
         try:
             async with asyncio.timeout(timeout_s):

@@ -174,7 +174,7 @@ def test_what_can_not_be_talked_to_says_why(
     row = foreign.row(pid)
     assert (row["monitor"], row["monitor_reason"]) == (word, reason)
     assert (row["state"], row["run_state"]) == ("running", None)
-    refused = foreign.home("pause", f"pid:{pid}")
+    refused = foreign.home("disk", "list", f"pid:{pid}")
     assert refused.rc == 4
     assert reason in refused.err
     assert "-qmp" in refused.err or word == "unreachable"

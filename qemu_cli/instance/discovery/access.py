@@ -34,6 +34,7 @@ class Access(NamedTuple):
         it; None when there is none that we could connect to
     :param bound: the same as the process has it, for the socket tables
     :param client: the inode of the socket of the client that is served
+    :param human: it is the human monitor (HMP), for there is no other
     """
 
     word: str
@@ -41,6 +42,7 @@ class Access(NamedTuple):
     address: str | None = None
     bound: str | None = None
     client: int | None = None
+    human: bool = False
 
 
 #: The best first.
@@ -59,12 +61,27 @@ def access(view: View, line: CommandLine) -> Access:
     if line.unread:
         return Access("unreachable", f"{line.unread} can't be read")
     human = [each for each in line.monitors if each.kind == "hmp"]
-    for monitor in human:
-        if monitor.way in ("unix", "abstract", "tcp") and monitor.server:
-            return Access("hmp", f"HMP at {monitor.address}")
+    listening = [
+        _human(_look(view, line, monitor), monitor)
+        for monitor in human
+        if monitor.way in ("unix", "abstract", "tcp", "fd") and monitor.server
+    ]
+    if listening:
+        return min(listening, key=lambda one: (one.word, not one.address))
     if human:
         return Access("none", f"its only monitor is on its {human[0].way}")
     return Access("none", "it was started without one")
+
+
+def _human(found: Access, monitor: Monitor) -> Access:
+    """What is known of a human monitor, which can do less."""
+    where = f"HMP at {monitor.address}"
+    if found.word == "held":
+        return found._replace(reason=where, human=True)
+    if found.word == "free":
+        return found._replace(word="hmp", reason=where, human=True)
+    why = f"{where}: {found.reason}"
+    return Access("hmp", why, human=True)
 
 
 def _rank(one: Access) -> tuple[int, bool]:
@@ -203,7 +220,8 @@ def _tcp(view: View, monitor: Monitor) -> Access:
                 for other in view.tcp()
                 if (other.local, other.remote) == ends
             ]
-            return Access("held", "", address, address, *client[:1])
+            peer = next(iter(client), None)
+            return Access("held", "", address, address, peer)
     return Access("free", "", address, address)
 
 

@@ -39,6 +39,24 @@ WHY = {
 }
 
 
+#: What HMP is enough for.
+_BY_HMP = (
+    "show, pause, resume, reset, shutdown, quit, kill, screenshot, send-key, "
+    "type, hmp"
+)
+
+
+def only_hmp(foreign: Foreign, name: str) -> StateError:
+    """Say that it has no QMP monitor, and what works all the same."""
+    reachable = foreign.access.address is not None
+    return StateError(
+        f"'{name}' has no QMP monitor, only {foreign.access.reason}",
+        hint=f"these work: {_BY_HMP}; for all others {_NEEDS}"
+        if reachable
+        else _NEEDS,
+    )
+
+
 def refusal(foreign: Foreign, name: str) -> QemuCliError | None:
     """Return what to tell who wants to talk to it; None: he can try.
 
@@ -63,9 +81,7 @@ def refusal(foreign: Foreign, name: str) -> QemuCliError | None:
             else None,
         )
     if word == "hmp":
-        return StateError(
-            f"'{name}' has no QMP monitor, only {reason}", hint=_NEEDS
-        )
+        return only_hmp(foreign, name)
     if word == "none":
         return StateError(f"'{name}' has no monitor: {reason}", hint=_NEEDS)
     return StateError(

@@ -9,6 +9,8 @@ from qemu_cli.errors import QemuCliError
 from qemu_cli.instance.reboot import _happened
 from qemu_cli.qmp.session import Event
 
+WEB = SimpleNamespace(name="web", foreign=None)
+
 
 class Events:
     """Says what it was given, and then nothing any more."""
@@ -37,15 +39,11 @@ def reset(time_s: float, *, guest: bool = True) -> Event:
     ],
 )
 def test_only_the_guests_own_reset_after_it_was_asked(events, outcome):
-    happened = _happened(
-        SimpleNamespace(name="web"), Events(*events), 100.0, 0.05
-    )
+    happened = _happened(WEB, Events(*events), 100.0, 0.05)
     assert asyncio.run(happened) is outcome
 
 
 def test_a_guest_that_shuts_down_instead():
     events = Events(reset(99.0), Event("SHUTDOWN", {}, 101.0))
     with pytest.raises(QemuCliError, match="shut down instead"):
-        asyncio.run(
-            _happened(SimpleNamespace(name="web"), events, 100.0, 0.05)
-        )
+        asyncio.run(_happened(WEB, events, 100.0, 0.05))
