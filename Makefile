@@ -39,7 +39,8 @@ sources = $(shell find $(1) -mindepth 1 -name __pycache__ -prune -o \
 
 DEMO_PACKAGES := qemu-system-x86 qemu-utils cpio xz-utils
 TEST_PACKAGES := ovmf qemu-system-arm qemu-efi-aarch64 swtpm libnbd-bin \
-    nbdkit systemd iproute2 gnutls-bin
+    nbdkit systemd iproute2 gnutls-bin libvirt-daemon \
+    libvirt-daemon-driver-qemu libvirt-clients
 LINT_PACKAGES := shellcheck
 BENCH_PACKAGES := valgrind libnbd-bin
 QEMU10_PACKAGES := debootstrap debian-archive-keyring patchelf

@@ -16,12 +16,21 @@ _NEEDS = "QEMU needs '-qmp unix:PATH,server=on,wait=off'"
 
 _HOW = "'qemu show {0}' shows how it was started: change it there"
 
+_LAYER = (
+    "this changes the active layer of its disks, and its next start would "
+    "use the wrong file"
+)
+
 #: Why a command is for instances only, and what to do instead.
 WHY = {
     "definition": ("it has no definition", _HOW),
+    "overlay": (
+        _LAYER,
+        "take an internal one, without --external; or with --owner-knows, "
+        "and start it from the files that this prints",
+    ),
     "layer": (
-        "this changes the active layer of its disks, and its next start "
-        "would use the wrong file",
+        _LAYER,
         "'qemu disk list {0}' shows the files; change them while it is off",
     ),
     "machine": (

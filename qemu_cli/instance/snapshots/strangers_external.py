@@ -80,12 +80,7 @@ def _check_wanted(vm: VM, wanted: Wanted, *, owner_knows: bool) -> None:
             hint="an internal snapshot has the RAM",
         )
     if not owner_knows:
-        refused = not_ours(vm.foreign, vm.name, vm.reference, "layer")
-        refused.hint = (
-            "take an internal one, without --external; or with "
-            "--owner-knows, and start it from the files that this prints"
-        )
-        raise refused
+        raise not_ours(vm.foreign, vm.name, vm.reference, "overlay")
     if vm.process is None:
         raise StateError(
             f"the process of '{vm.name}' is not on this host: whether a file "
