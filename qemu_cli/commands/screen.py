@@ -125,7 +125,8 @@ class Type(_OnOne):
 class View(_OnOne):
     """Show a VM's screen in a window.
 
-    That takes a VNC viewer; --print names the socket for another one.
+    That takes a VNC viewer, or one for SPICE if that is what the VM serves;
+    --print names the place for another one.
     """
 
     examples = ("qemu view web", "qemu view web --print")

@@ -100,6 +100,12 @@ async def shoot(host: Host, vm: VM, file: Path, *, force: bool) -> Path:
                 await session.execute("screendump", wanted)
             except RefusedError as error:
                 raise _no_screen(vm, error) from error
+        if not draft.is_file():
+            raise StateError(
+                f"QEMU of '{vm.name}' has written the picture where it is "
+                "not seen from here: it is on another host, or has other "
+                "mounts",
+            )
         draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
@@ -111,7 +117,9 @@ def _no_screen(vm: VM, error: RefusedError) -> Exception:
         return error
     return StateError(
         f"'{vm.name}' has no screen",
-        hint=f"qemu set {vm.name} display=vnc, and start it again",
+        hint=None
+        if vm.foreign
+        else f"qemu set {vm.name} display=vnc, and start it again",
     )
 
 

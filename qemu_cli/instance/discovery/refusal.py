@@ -50,8 +50,8 @@ WHY = {
 
 #: What HMP is enough for.
 _BY_HMP = (
-    "show, pause, resume, reset, shutdown, quit, kill, screenshot, send-key, "
-    "type, hmp"
+    "show, pause, resume, reset, shutdown, quit, kill, screenshot, view, "
+    "send-key, type, hmp"
 )
 
 

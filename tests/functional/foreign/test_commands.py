@@ -245,3 +245,17 @@ def test_a_reboot_is_heard_on_the_one_monitor(stranger: Start) -> None:
     assert paused.rc == 0
     told = vm.refused("reboot", vm.ref, "--timeout", "1s")
     assert "is paused" in told
+
+
+def test_its_screen(stranger: Start) -> None:
+    vm = stranger("-vnc", "unix:vnc")
+    uri = f"vnc+unix://{vm.directory}/vnc\n"
+    assert vm.ok("view", vm.ref, "--print").out == uri
+    picture = vm.directory / "x.png"
+    vm.ok("screenshot", vm.ref, picture)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    vm.ok("quit", vm.ref)
+    blind = stranger()
+    told = blind.refused("view", blind.ref, "--print")
+    assert "has no screen that a viewer could show" in told
+    assert "qemu set" not in told

@@ -119,7 +119,7 @@ def test_held_in_the_foreground(stranger: Start) -> None:
             child.wait()
         until(lambda: vm.qmp("query-block-exports") == [])
         assert vm.status == "running"
-        until(lambda: not list(vm.home.paths.foreign.rglob("e*.json")))
+        until(lambda: not list(vm.home.paths.foreign.rglob("exports/*.json")))
 
 
 def test_with_its_qemu_all_of_it_ends(stranger: Start) -> None:
