@@ -74,7 +74,11 @@ class Events(Follower):
 
         host = self.app.host
         vms = resolve.select(
-            host.paths, args.names, probe=host.probe, every=not args.names
+            host.paths,
+            args.names,
+            probe=host.probe,
+            every=not args.names,
+            strangers=host.strangers if args.names else None,
         )
         if not vms:
             raise UsageError(

@@ -89,8 +89,9 @@ def check_recorded(vm: VM) -> None:
     :raise StateError: it was started without this program
     """
     process = vm.process
-    if process and not any(
-        "pipe,id=recorder" in word for word in process.argv
+    if vm.foreign or (
+        process
+        and not any("pipe,id=recorder" in word for word in process.argv)
     ):
         raise StateError(
             f"the events of '{vm.name}' can't be followed: this program has "

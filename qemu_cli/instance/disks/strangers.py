@@ -76,7 +76,7 @@ def find(vm: VM, found: Graph, id: str) -> Disk:
                 if disk.device == device:
                     return disk
             raise StateError(f"{id} of '{vm.name}' can't be written to")
-    raise unknown(vm.name, id, [each.id for each in known])
+    raise unknown(vm.name, id, [each.id for each in written(vm, found)])
 
 
 def _chain(vm: VM, found: Graph, device: Device) -> Chain:

@@ -165,6 +165,7 @@ async def save(
     :raise StateError: it can't be taken; says why
     :raise BusyError: a job or an export is at the disks
     """
+    check.check_sense(wanted)
     async with change.attending(host, vm) as now:
         check.check_state(now, wanted)
         facts = await gather(host, now, idle=True)

@@ -235,6 +235,8 @@ def test_what_can_not_be_waited_for(stranger: Start, condition: str) -> None:
         *("wait", vm.ref, "--for", condition, "--timeout", "30s")
     )
     assert "this program has not started it" in told
+    told = vm.refused("events", vm.ref)
+    assert "this program has not started it" in told
 
 
 def test_a_reboot_is_heard_on_the_one_monitor(stranger: Start) -> None:

@@ -88,6 +88,8 @@ def test_names_that_are_taken_or_none(stranger: Start) -> None:
         assert "it has s1" in told
     vm.refused("snapshot", "delete", vm.ref, rc=2)
     vm.refused("snapshot", "show", vm.ref, "s9", rc=3)
+    for option in (("--quiesce",), ("--ram",), ("--disk", "virtio0")):
+        vm.refused("snapshot", "create", vm.ref, "s2", *option, rc=2)
     assert names(vm) == ["s1"]
     assert vm.status == "running"
 
