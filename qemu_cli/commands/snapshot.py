@@ -15,10 +15,11 @@ from qemu_cli.units import format_duration, format_size
 if TYPE_CHECKING:
     from qemu_cli.instance.host import Host
     from qemu_cli.instance.snapshots.check import Wanted
-    from qemu_cli.instance.snapshots.freeze import Freeze
     from qemu_cli.instance.snapshots.create import Created
+    from qemu_cli.instance.snapshots.freeze import Freeze
     from qemu_cli.instance.snapshots.listing import Found, Seen
     from qemu_cli.instance.snapshots.store import Snapshot
+    from qemu_cli.instance.vm import VM
 
 _COLUMNS = (
     *("name", "parent", "current", "kind", "ram", "size_bytes"),
