@@ -24,7 +24,7 @@ from qemu_cli.instance import change, history, process, recorder
 from qemu_cli.instance.discovery import human
 from qemu_cli.instance.host import Host, known_facts
 from qemu_cli.instance.vm import VM
-from qemu_cli.proc import ProcFS
+from qemu_cli.proc import ProcFS, send_signal
 from qemu_cli.qmp.session import Event, Listener, Session
 
 #: A guest that boots does not hear the power button: it is pressed again.
@@ -114,7 +114,7 @@ async def quit_(host: Host, vm: VM) -> Ended:
 async def kill(host: Host, vm: VM) -> Ended:
     """End QEMU at once, as a power cut does (SIGKILL).
 
-    :raise StateError: it does not run
+    :raise StateError: it does not run, or is another user's
     :raise TimedOutError: the kernel did not end it
     """
     check_runs(vm)
@@ -344,8 +344,8 @@ async def _end(host: Host, vm: VM, pidfd: int) -> str | None:
 
 
 async def _kill(pidfd: int) -> str | None:
-    with suppress(ProcessLookupError):
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    with suppress(NotFoundError):
+        send_signal(pidfd, signal.SIGKILL)
     return "kill" if await process.gone(pidfd, QUIT_TIMEOUT_S) else None
 
 

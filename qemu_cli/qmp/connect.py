@@ -18,6 +18,8 @@ from qemu_cli.errors import (
     TimedOutError,
 )
 from qemu_cli.proc import ProcFS
+from qemu_cli.proc.sock_diag import peer_inode
+from qemu_cli.proc.sockets import CONNECTED
 from qemu_cli.qmp.address import is_unix, parse, peer_pid
 
 #: How often a held monitor is looked at again.
@@ -98,6 +100,27 @@ def busy(address: str) -> BusyError:
     return BusyError(
         f"{who} holds {address}",
         hint="it serves one client at a time; end that one first",
+    )
+
+
+def unanswered(
+    address: str, pid: int | None, bound: str | None = None
+) -> QemuCliError:
+    """Say why a monitor that had taken our connection did not greet.
+
+    Either it has come to serve somebody else, or it serves nobody.
+    """
+    path = bound or address
+    if not is_unix(path):
+        return busy(address)  # whom it serves can't be seen
+    # Our own connection is closed by now, and has no other end.
+    for one in ProcFS().unix_at(pid or os.getpid(), path):
+        is_served = one.state == CONNECTED and not one.listening
+        if is_served and peer_inode(one.inode):
+            return busy(address)
+    return TimedOutError(
+        f"QEMU does not greet at {address}",
+        hint="it may be busy, or stuck for good; try again",
     )
 
 

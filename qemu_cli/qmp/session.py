@@ -45,7 +45,7 @@ from qemu_cli.errors import (
 )
 from qemu_cli.qmp import hmp, human, jobs, lock
 from qemu_cli.qmp.address import Monitors
-from qemu_cli.qmp.connect import busy, check_running, connect
+from qemu_cli.qmp.connect import busy, check_running, connect, unanswered
 from qemu_cli.qmp.shared import Shared
 from qemu_cli.qmp.trace import Trace
 
@@ -235,7 +235,9 @@ class Session:
                 await client.connect(sock)
         except TimeoutError:
             if client.greeting is None:
-                raise busy(address) from None
+                sock.close()
+                pid = self._monitors.pid
+                raise unanswered(address, pid, bound) from None
             raise TimedOutError(
                 f"QEMU's main loop does not answer at {address}",
                 hint="it may be busy with storage; try again",
@@ -312,6 +314,11 @@ class _Link:
                 f"{command}: QEMU did not answer in {timeout_s:g} s"
             ) from None
         except (QMPError, EOFError, OSError):
+            if self.client.flooded:
+                raise QemuCliError(
+                    f"{command}: the answer is longer than "
+                    f"{MESSAGE_MAX >> 20} MiB"
+                ) from None
             raise ConnectionLostError(
                 f"{command}: QEMU closed {self._address} before it answered"
             ) from None
@@ -354,8 +361,16 @@ class _Client(QMPClient):
         super().__init__(readbuflen=MESSAGE_MAX)
         self._address = address
         self._trace = trace
+        self.flooded = False  # by a message longer than MESSAGE_MAX
         # The default listener hears everything and forgets nothing.
         self.events.event_filter = lambda event: False
+
+    async def _readline(self) -> bytes:
+        try:
+            return await super()._readline()
+        except ValueError:  # asyncio: longer than the limit
+            self.flooded = True
+            raise
 
     def _cb_outbound(self, msg: Message) -> Message:
         if self._trace:

@@ -1,12 +1,14 @@
 """What the functional tests share: VMs of the tiny guest."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from qemu_cli.testing.home import QemuHome, Result
 from qemu_cli.testing.plugin import TinyGuest
+from tests.functional.by_hand import Foreign
 
 #: A boot takes 6 s under TCG on an idle machine.
 BOOT_TIMEOUT_S = 120.0
@@ -43,3 +45,11 @@ def wait_for_guest(qemu_home: QemuHome) -> Callable[..., None]:
             time.sleep(0.1)
 
     return wait
+
+
+@pytest.fixture
+def foreign(short_dir: Path, qemu_home: QemuHome) -> Iterator[Foreign]:
+    """Start QEMUs that are no instances: ``foreign.start(…) -> pid``."""
+    started = Foreign(short_dir, qemu_home)
+    yield started
+    started.close()

@@ -1,72 +1,21 @@
-"""QEMUs that people and scripts start, without this program."""
+"""VMs with disks that nobody of ours started."""
 
 import json
 import os
 import socket
 import subprocess
-import time
-from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from qemu_cli.testing.home import QemuHome, Result
+from qemu_cli.testing.home import Result
 from qemu_cli.testing.real_qemu import binary
-
-NONE = ("-machine", "none", "-display", "none", "-nodefaults")
-TIMEOUT_S = 60.0
+from tests.functional.by_hand import TIMEOUT_S, Foreign, qmp, until
 
 #: A board that boots nothing, and has no network card.
 BOARD = (
     *("-accel", "tcg", "-m", "64", "-display", "none", "-nic", "none"),
     *("-vga", "std"),
 )
-
-
-class Foreign:
-    """Starts QEMUs as people and scripts do, and ends them."""
-
-    def __init__(self, directory: Path, home: QemuHome) -> None:
-        self.directory = directory
-        self.home = home
-        self._stack = ExitStack()
-
-    def start(
-        self,
-        *args: str,
-        prefix: tuple[str, ...] = (),
-        program: tuple[str, ...] | None = None,
-        cwd: Path | None = None,
-        ready: Path | None = None,
-        stdout: Any = subprocess.DEVNULL,
-        **options: Any,
-    ) -> int:
-        """Start one and return its pid, when a file of its is there."""
-        words = program if program is not None else (binary(), *NONE)
-        child = subprocess.Popen(
-            [*prefix, *words, *args],
-            cwd=cwd or self.directory,
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            start_new_session=True,
-            **options,
-        )
-        self._stack.callback(child.wait)
-        self._stack.callback(child.kill)
-        if ready:
-            until(ready.exists)
-        return child.pid
-
-    def row(self, pid: int) -> dict[str, Any]:
-        """What ``list`` says of one."""
-        result = self.home("list", f"pid:{pid}", "-f", "json")
-        assert result.rc == 0, result.err
-        [row] = result.json
-        assert row["pid"] == pid
-        return dict(row)
-
-    def close(self) -> None:
-        self._stack.close()
 
 
 class Stranger:
@@ -172,23 +121,6 @@ def image(file: Path, size: str = "8M", *, backing: Path | None = None) -> str:
         words.append(size)
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
     return str(file)
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def qmp(path: Path, scheme: str = "unix:") -> tuple[str, str]:
-    return "-qmp", f"{scheme}{path},server=on,wait=off"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def exists(pid: int) -> bool:

@@ -5,23 +5,18 @@ run at the same time.
 """
 
 import os
-import shlex
-import shutil
 import signal
 import socket
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from qemu_cli.proc import ProcFS
-from qemu_cli.testing.home import QemuHome
 from qemu_cli.testing.real_qemu import binary
-from tests.functional.strangers import (
-    TIMEOUT_S,
+from tests.functional.by_hand import (
     Foreign,
+    foreign_talk,
     free_port,
     qmp,
     until,
@@ -31,18 +26,6 @@ from tests.functional.strangers import (
 SOME_ONE = f"some one {os.getpid()}"
 TWIN = f"twin-{os.getpid()}"
 WEB = f"web-{os.getpid()}"
-
-
-def argv_of(pid: int) -> tuple[str, ...]:
-    process = ProcFS().process(pid)
-    return process.argv if process else ()
-
-
-@pytest.fixture
-def foreign(short_dir: Path, qemu_home: QemuHome) -> Iterator[Foreign]:
-    started = Foreign(short_dir, qemu_home)
-    yield started
-    started.close()
 
 
 @pytest.mark.parametrize(
@@ -233,150 +216,6 @@ def test_what_listens_and_is_no_monitor_is_unchanged(
         assert rows
         # Only the one that listens: nobody has connected, or waits to.
         assert {line.split()[5] for line in rows} == {"01"}, name
-
-
-def foreign_talk(path: Path, command: str) -> str:
-    """Say one thing and listen for a moment to all that is said then."""
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(TIMEOUT_S)
-        client.connect(str(path))
-        client.recv(10000)
-        client.sendall(b'{"execute":"qmp_capabilities"}\n')
-        client.recv(1000)
-        client.sendall(f"{command}\n".encode())
-        told = client.recv(10000)
-        client.settimeout(0.2)
-        try:
-            while more := client.recv(10000):
-                told += more
-        except TimeoutError:
-            pass
-        return told.decode()
-
-
-def test_a_stopped_one_is_not_asked(foreign: Foreign) -> None:
-    path = foreign.directory / "q.sock"
-    pid = foreign.start(*qmp(path), ready=path)
-    os.kill(pid, signal.SIGSTOP)
-    until(lambda: ProcFS().process(pid).stopped)
-    row = foreign.row(pid)
-    assert row["state"] == "unresponsive"
-    assert "SIGSTOP" in row["reason"]
-    assert ProcFS().monitor_use(pid, str(path)) == (False, 0)
-    assert foreign.home("pause", f"pid:{pid}").rc == 4
-    os.kill(pid, signal.SIGCONT)
-    assert foreign.row(pid)["state"] == "running"
-
-
-FAKE = """
-import os, socket, sys, time
-how, path = sys.argv[2], sys.argv[4]
-path = path.removeprefix("unix:").partition(",")[0]
-server = socket.socket(socket.AF_UNIX)
-server.bind(path)
-server.listen(5)
-greeting = (b'{"QMP":{"version":{"qemu":{"major":7,"minor":2,"micro":0},'
-            b'"package":""},"capabilities":[]}}\\n')
-while True:
-    client, _ = server.accept()
-    if how == "garbage":
-        client.sendall(b"220 hello\\n")
-    if how != "mute":
-        client.sendall(greeting)
-    if how == "dies":
-        os._exit(1)
-    if how == "endless":
-        client.recv(1000)
-        try:
-            for _ in range(100):
-                client.sendall(b"x" * (1 << 20))
-        except OSError:
-            pass
-    time.sleep(1000 if how == "mute" else 5)
-"""
-
-
-@pytest.fixture
-def fake_program(foreign: Foreign) -> tuple[str, ...]:
-    """A program that is called as QEMU is, and is Python."""
-    program = foreign.directory / "qemu-system-x86_64"
-    shutil.copy(os.path.realpath(sys.executable), program)
-    script = foreign.directory / "fake.py"
-    script.write_text(FAKE)
-    return (str(program), str(script))
-
-
-@pytest.mark.parametrize(
-    ("how", "reason"),
-    [
-        ("mute", "its monitor does not greet"),
-        ("silent", "greets, then silent"),
-        ("garbage", "it said"),
-        ("dies", "it closed the connection"),
-        ("endless", "it talks without end"),
-    ],
-)
-def test_a_monitor_that_misbehaves(
-    foreign: Foreign, fake_program: tuple[str, ...], how: str, reason: str
-) -> None:
-    path = foreign.directory / "q.sock"
-    pid = foreign.start(
-        *("-D", how),
-        *qmp(path),
-        program=fake_program,
-        ready=path,
-        env={**os.environ, "PYTHONHOME": sys.base_prefix},
-    )
-    begun = time.monotonic()
-    row = foreign.row(pid)
-    assert time.monotonic() - begun < 30
-    assert row["state"] == "unresponsive"
-    assert row["monitor"] == "unreachable"
-    assert reason in row["reason"]
-
-
-def test_what_only_looks_like_qemu(foreign: Foreign) -> None:
-    """Its argv names the socket of another program; nobody connects."""
-    path = foreign.directory / "other"
-    with socket.socket(socket.AF_UNIX) as other:
-        other.bind(str(path))
-        other.listen(5)
-        other.settimeout(0.1)
-        sleeps = ("-c", "import time; time.sleep(1000)", *qmp(path))
-        called = shlex.join(("qemu-system-x86_64", sys.executable, *sleeps))
-        liar = foreign.start(program=("bash", "-c", f"exec -a {called}"))
-        # Between two programs a process has no command line.
-        until(lambda: argv_of(liar)[1:] == sleeps)
-        assert foreign.home("list", f"pid:{liar}").rc == 3
-        # One whose executable is called so, too, can't be told from QEMU.
-        copy = foreign.directory / "qemu-system-x86_64"
-        shutil.copy(os.path.realpath(sys.executable), copy)
-        impostor = foreign.start(
-            program=(str(copy), *sleeps),
-            env={**os.environ, "PYTHONHOME": sys.base_prefix},
-        )
-        row = foreign.row(impostor)
-        assert row["monitor"] == "unreachable"
-        assert row["monitor_reason"] == f"it does not listen at {path}"
-        with pytest.raises(TimeoutError):
-            other.accept()
-
-
-def test_a_monitor_whose_path_leads_elsewhere(foreign: Foreign) -> None:
-    path = foreign.directory / "other"
-    with socket.socket(socket.AF_UNIX) as other:
-        other.bind(str(path))
-        other.listen(5)
-        other.settimeout(0.1)
-        thief = foreign.directory / "thief.sock"
-        pid = foreign.start(*qmp(thief), ready=thief)
-        thief.unlink()
-        thief.symlink_to(path)
-        row = foreign.row(pid)
-        assert (row["state"], row["monitor"]) == ("running", "unreachable")
-        assert foreign.home("pause", f"pid:{pid}").rc == 4
-        with pytest.raises(TimeoutError):
-            other.accept()
 
 
 def test_two_with_one_name(foreign: Foreign) -> None:

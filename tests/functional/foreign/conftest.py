@@ -1,19 +1,11 @@
 """VMs that somebody else started, with disks."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from qemu_cli.testing.home import QemuHome
-from tests.functional.strangers import Foreign, Stranger, image
-
-
-@pytest.fixture
-def foreign(short_dir: Path, qemu_home: QemuHome) -> Iterator[Foreign]:
-    started = Foreign(short_dir, qemu_home)
-    yield started
-    started.close()
+from tests.functional.by_hand import Foreign
+from tests.functional.strangers import Stranger, image
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from qemu_cli.proc import ProcFS
-from tests.functional.strangers import Foreign, Stranger, exists, image, until
+from tests.functional.by_hand import Foreign, until
+from tests.functional.strangers import Stranger, exists, image
 
 Start = Callable[..., Stranger]
 

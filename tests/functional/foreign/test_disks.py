@@ -6,14 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.functional.strangers import (
-    Foreign,
-    Stranger,
-    free_port,
-    image,
-    qmp,
-    until,
-)
+from tests.functional.by_hand import Foreign, free_port, qmp, until
+from tests.functional.strangers import Stranger, image
 
 Start = Callable[..., Stranger]
 

@@ -11,13 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from qemu_cli.testing.real_qemu import binary
-from tests.functional.strangers import (
-    BOARD,
-    Foreign,
-    exists,
-    free_port,
-    until,
-)
+from tests.functional.by_hand import Foreign, free_port, until
+from tests.functional.strangers import BOARD, exists
 
 #: How such a monitor can be reached.
 WAYS = ("unix", "relative", "chardev", "abstract", "tcp")

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+from tests.functional.by_hand import until
 from tests.functional.killing import kill_in, moments
-from tests.functional.strangers import Stranger, until
+from tests.functional.strangers import Stranger
 
 Start = Callable[..., Stranger]
 

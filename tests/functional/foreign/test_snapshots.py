@@ -6,7 +6,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.functional.strangers import Foreign, Stranger, image, until
+from tests.functional.by_hand import Foreign, until
+from tests.functional.strangers import Stranger, image
 
 Start = Callable[..., Stranger]
 

@@ -18,6 +18,7 @@ from qemu_cli.errors import (
     StateError,
     TimedOutError,
 )
+from qemu_cli.qmp import connect
 from qemu_cli.qmp.address import Monitors
 from qemu_cli.qmp.lock import holder, locked
 from qemu_cli.qmp.sessions import Sessions
@@ -214,7 +215,7 @@ def test_a_main_loop_that_is_stuck(fake_qmp):
         asyncio.run(main())
 
 
-def test_a_silent_monitor_is_busy(fake_qmp):
+def test_a_monitor_that_serves_us_and_is_silent(fake_qmp):
     fake = fake_qmp(greeting=None)
 
     async def main():
@@ -222,8 +223,29 @@ def test_a_silent_monitor_is_busy(fake_qmp):
         async with session(monitors, connect_timeout_s=0.1) as one:
             await one.execute("query-status")
 
-    with pytest.raises(BusyError):
+    with pytest.raises(TimedOutError, match="does not greet"):
         asyncio.run(main())
+
+
+def test_another_client_comes_before_us(fake_qmp, monkeypatch):
+    """It is served when we are connected; it was not when we looked."""
+    fake = fake_qmp()
+
+    async def no_look(*args):
+        return None
+
+    monkeypatch.setattr(connect, "_until_unserved", no_look)
+
+    async def main():
+        monitors = Monitors(control=fake.path)
+        async with session(monitors, connect_timeout_s=0.1) as one:
+            await one.execute("query-status")
+
+    with socket.socket(socket.AF_UNIX) as other:
+        other.connect(fake.path)
+        other.recv(1)
+        with pytest.raises(BusyError, match=f"pid {os.getpid()}"):
+            asyncio.run(main())
 
 
 def test_a_held_monitor_is_named_and_not_queued_for(fake, monitors):
