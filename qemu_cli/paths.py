@@ -86,6 +86,11 @@ class Paths:
         """What the accelerator self-test found out."""
         return self.cache / "accelerator.json"
 
+    @property
+    def monitor_history(self) -> Path:
+        """What was typed at the prompt of ``qemu monitor``."""
+        return self.runtime.parent / "monitor-history"
+
     def binary_facts(self, key: int) -> Path:
         """What one QEMU binary can do; ``key`` is 32 bits of its path."""
         return self.cache / "binaries" / f"{key:08x}.json"

@@ -7,21 +7,25 @@ undoes in its own ``finally``; the second leaves at once.
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
 
-def run(work: Coroutine[Any, Any, _T]) -> _T:
+def run(
+    work: Coroutine[Any, Any, _T],
+    on_interrupt: Callable[[], bool] = lambda: False,
+) -> _T:
     """Run a coroutine to its end.
 
+    :param on_interrupt: is asked at Ctrl-C first; true: that was all
     :raise KeyboardInterrupt: SIGINT cancelled it, and all is undone
     :raise SystemExit: 143 or 129, SIGTERM or SIGHUP did
     """
     received: list[int] = []
     try:
-        return asyncio.run(_until_signal(work, received))
+        return asyncio.run(_until_signal(work, received, on_interrupt))
     except asyncio.CancelledError:
         if received == [signal.SIGINT]:
             raise KeyboardInterrupt from None
@@ -30,11 +34,15 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
 
 
 async def _until_signal(
-    work: Coroutine[Any, Any, _T], received: list[int]
+    work: Coroutine[Any, Any, _T],
+    received: list[int],
+    on_interrupt: Callable[[], bool],
 ) -> _T:
     task = asyncio.ensure_future(work)
 
     def on_signal(signum: int) -> None:
+        if signum == signal.SIGINT and on_interrupt():
+            return
         if received:
             os._exit(128 + signum)
         received.append(signum)

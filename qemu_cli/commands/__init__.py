@@ -69,7 +69,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "image map",
     ),
     "Screen": ("view", "screenshot", "send-key", "type"),
-    "Talk to QEMU": ("qmp", "hmp"),
+    "Talk to QEMU": ("qmp", "monitor", "hmp"),
     "This program": (
         "config list",
         "config get",

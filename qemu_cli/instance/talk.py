@@ -11,7 +11,7 @@ from qemu_cli.instance.vm import VM
 from qemu_cli.qmp import arguments
 
 #: Nothing that QEMU could say follows the reply to it.
-_LAST = "quit"
+LAST = "quit"
 
 
 class Order(NamedTuple):
@@ -78,7 +78,7 @@ async def send(
                 # A snapshot or a dump takes as long as it takes.
                 yield await session.execute(command, checked, timeout_s=None)
             except ConnectionLostError:
-                if command != _LAST:
+                if command != LAST:
                     raise
 
 

@@ -63,7 +63,7 @@ def of_command(schema: Schema, command: str) -> Manual:
         command,
         tuple(sorted(schema.features(command))),
         tuple(_arguments(schema, schema.argument_type(command), "", "", 0)),
-        _kind(schema, schema.return_type(command)),
+        kind(schema, schema.return_type(command)),
     )
 
 
@@ -94,7 +94,7 @@ def _argument(
     inner = schema.type(member["type"])
     yield Argument(
         name,
-        _kind(schema, member["type"]),
+        kind(schema, member["type"]),
         "default" not in member,
         when,
         tuple(sorted(member.get("features", ()))),
@@ -105,7 +105,8 @@ def _argument(
         )
 
 
-def _kind(schema: Schema, type_name: str, depth: int = 0) -> str:
+def kind(schema: Schema, type_name: str, depth: int = 0) -> str:
+    """Name what a value of a type can be: ``text``, ``a|b|c`` …"""
     entity = schema.type(type_name)
     match entity["meta-type"]:
         case "builtin":
@@ -115,11 +116,10 @@ def _kind(schema: Schema, type_name: str, depth: int = 0) -> str:
             more = ["…"] if len(values) > _ENUM_MAX else []
             return "|".join([*values[:_ENUM_MAX], *more])
         case "array":
-            return f"list of {_kind(schema, entity['element-type'], depth)}"
+            return f"list of {kind(schema, entity['element-type'], depth)}"
         case "alternate":
             kinds = [
-                _kind(schema, each["type"], depth)
-                for each in entity["members"]
+                kind(schema, each["type"], depth) for each in entity["members"]
             ]
             return " or ".join(dict.fromkeys(kinds))
         case _:

@@ -69,3 +69,39 @@ def test_the_second_leaves_at_once(start):
     os.kill(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (130, "", "")
+
+
+ASKED = """
+import asyncio
+from qemu_cli.command import loop
+
+async def work():
+    task = asyncio.ensure_future(asyncio.sleep(60))
+    answers.append(task.cancel)
+    print("working", flush=True)
+    try:
+        await task
+    except asyncio.CancelledError:
+        print("only the task", flush=True)
+    answers.clear()
+    await asyncio.sleep(60)
+
+answers = []
+loop.run(work(), lambda: bool(answers) and answers[0]())
+"""
+
+
+def test_who_asked_first_deals_with_ctrl_c():
+    with subprocess.Popen(
+        [sys.executable, "-c", ASKED],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        try:
+            for line in ("working\n", "only the task\n"):
+                assert process.stdout.readline() == line
+                process.send_signal(signal.SIGINT)
+            assert process.wait(60) == -signal.SIGINT
+        finally:
+            process.kill()
