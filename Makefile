@@ -42,7 +42,8 @@ TEST_PACKAGES := ovmf qemu-system-arm qemu-efi-aarch64 swtpm libnbd-bin \
     nbdkit systemd iproute2 gnutls-bin libvirt-daemon \
     libvirt-daemon-driver-qemu libvirt-clients
 LINT_PACKAGES := shellcheck
-BENCH_PACKAGES := valgrind libnbd-bin
+BENCH_PACKAGES := valgrind libnbd-bin libvirt-daemon \
+    libvirt-daemon-driver-qemu libvirt-clients
 QEMU10_PACKAGES := debootstrap debian-archive-keyring patchelf
 
 run_tests = PATH=$(1):$$PATH $(1)/python tests/none_left.py $(1)/pytest -q

@@ -12,7 +12,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-PARTS = ("startup", "starting", "many", "exports", "snapshots")
+PARTS = ("startup", "starting", "many", "foreign", "exports", "snapshots")
 
 
 def main() -> int:
