@@ -22,6 +22,10 @@ class Condition(ABC):
     #: What the argument is, for people; empty: it takes none.
     takes = ""
 
+    #: Whether it can come true of a VM that has ended meanwhile; if not,
+    #: nobody waits for it then.
+    outlives = False
+
     def __init__(self, argument: str | None) -> None:
         if self.takes and not argument:
             raise UsageError(f"it needs an argument: {self.takes}")

@@ -11,6 +11,7 @@ from qemu_cli.instance.vm import VM
 class _State(Condition):
     """A VM is in a state."""
 
+    outlives = True
     holds: Callable[[VM], bool]
 
     async def hold(self, host: Host, vm: VM) -> str:

@@ -17,6 +17,7 @@ class Event(Condition):
     """QEMU sends an event of this name, from now on."""
 
     takes = "the name of an event, such as event:RESET"
+    outlives = True
 
     async def hold(self, host: Host, vm: VM) -> str:
         name = self.argument.upper()

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 GROUP = "qemu_cli.conditions"
 
-#: Conditions that hold of a VM that has ended.
-_OUTLIVE = frozenset({"stopped", "event", "running", "paused"})
-
 
 class Wish(NamedTuple):
     """One condition, as it was typed."""
@@ -98,7 +95,7 @@ async def _one(host: Host, vm: VM, wanted: Wish) -> Seen:
     """Wait for one condition of one VM, or for the VM's end."""
     holding = asyncio.create_task(wanted.condition.hold(host, vm))
     watching = [holding]
-    if wanted.name not in _OUTLIVE:
+    if not wanted.condition.outlives:
         watching.append(asyncio.create_task(_end(host, vm)))
     try:
         await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)

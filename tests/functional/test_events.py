@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from qemu_cli.proc import ProcFS
+
 SMALL = ("--memory", "64M", "--accel", "tcg", "--nic", "none")
 PATIENCE_S = 30.0
 
@@ -69,6 +71,10 @@ def test_followers_hold_up_nobody(qemu_home, web, following):
     for process in many:
         assert told(process) == ("web", "RESUME")
         assert told(process) == ("web", "STOP")
+    pid = qemu_home("list", "-f", "json").json[0]["pid"]
+    sockets = (web.control_socket, web.probe_socket, *web.follower_sockets)
+    for socket in sockets:
+        assert ProcFS().monitor_use(pid, str(socket)) == (False, 0)
 
 
 def test_what_was_told_before(qemu_home, web, following):
