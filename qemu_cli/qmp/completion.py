@@ -81,7 +81,7 @@ def _keys(
         goes_down = inner["meta-type"] == "object"
         note = manual.kind(schema, member["type"])
         if "default" not in member:
-            note += ", needed"
+            note = f"needed, {note}"
         for feature in sorted(member.get("features", ())):
             note += f", {feature}"
         yield Candidate(f"{name}{'.' if goes_down else '='}", 0, note)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -253,7 +254,7 @@ def test_a_pid_that_is_used_again_before_the_signal() -> None:
     done = subprocess.run(
         [
             *("unshare", "--pid", "--fork", "--kill-child", "--mount-proc"),
-            *("python3", "-c", REUSED, binary()),
+            *(sys.executable, "-c", REUSED, binary()),
         ],
         capture_output=True,
         text=True,

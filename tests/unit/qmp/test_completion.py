@@ -131,6 +131,6 @@ def test_what_is_replaced_and_what_it_is():
     ]
     assert candidates(SCHEMA, "set many=raw,q") == [("qcow2", 1, "")]
     [driver, name] = candidates(SCHEMA, "node-add ")
-    assert (driver.note, name.note) == ("qcow2|raw, needed", "text")
+    assert (driver.note, name.note) == ("needed, qcow2|raw", "text")
     [many] = candidates(SCHEMA, "set ma")
     assert many.note == "list of qcow2|raw, unstable"
