@@ -224,7 +224,7 @@ def test_a_proc_that_hides_other_users(
 
 
 REUSED = """
-import os, subprocess, sys
+import subprocess, sys, time
 from pathlib import Path
 from qemu_cli.errors import NotFoundError
 from qemu_cli.proc import ProcFS
@@ -235,6 +235,7 @@ while True:
     seen = ProcFS().process(old.pid)
     if seen and "-machine" in seen.argv:
         break
+time.sleep(0.05)  # start times are counted in hundredths of a second
 old.kill()
 old.wait()
 Path("/proc/sys/kernel/ns_last_pid").write_text(str(old.pid - 1))
