@@ -49,6 +49,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "cdrom insert",
         "cdrom eject",
     ),
+    "Devices": (
+        "device list",
+        "device add",
+        "device remove",
+    ),
     "Serve disks": ("nbd-export", "export list", "export stop"),
     "Guest": ("guest thaw",),
     "Jobs": (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qemu_cli.instance.model import Cdrom, Definition, Disk, Nic
+from qemu_cli.instance.model import Cdrom, Definition, Device, Disk, Nic
 from qemu_cli.paths import InstancePaths
 from qemu_cli.profiles.base import Profile
 
@@ -65,6 +65,11 @@ def build(
     ]
     for device in profile.controllers(definition):
         argv += ["-device", device]
+    # Those on USB come last: their controller may be one of these.
+    on_usb = [each for each in definition.devices if is_on_usb(each)]
+    for each in definition.devices:
+        if each not in on_usb:
+            argv += ["-device", other_device(each, profile)]
     argv += _character_devices(paths, where)
     argv += _tpm(definition, profile, where)
     if definition.display != "none":
@@ -79,6 +84,8 @@ def build(
         order += 1
     for nic in definition.nics:
         argv += _nic(nic, profile)
+    for each in on_usb:
+        argv += ["-device", other_device(each, profile)]
     if incoming:
         argv += ["-incoming", "defer"]
     if paused:
@@ -347,8 +354,34 @@ def _nic(nic: Nic, profile: Profile) -> list[str]:
             )
     else:
         netdev = f"bridge,id={nic.id},br={nic.bridge}"
-    device = f"{profile.nic(nic)},netdev={nic.id},mac={nic.mac},id={nic.id}"
-    return ["-netdev", netdev, "-device", device]
+    return ["-netdev", netdev, "-device", nic_device(nic, profile)]
+
+
+def nic_device(nic: Nic, profile: Profile) -> str:
+    """Return the front-end of a NIC, whose backend has the same id."""
+    return f"{profile.nic(nic)},netdev={nic.id},mac={nic.mac},id={nic.id}"
+
+
+def other_device(device: Device, profile: Profile) -> str:
+    """Return the argument of ``-device`` for any other device."""
+    words = [device.driver, f"id={device.id}"]
+    if place := profile.place(device.slot):
+        words.append(place)
+    for key, value in device.options.items():
+        words.append(f"{key}={escape(option_text(value))}")
+    return ",".join(words)
+
+
+def option_text(value: bool | int | str) -> str:
+    """Return a value as QEMU's option syntax has it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
+
+
+def is_on_usb(device: Device) -> bool:
+    """Whether a device hangs on the USB controller."""
+    return device.slot.startswith("usb:")
 
 
 def _json(value: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from qemu_cli.instance.model import Definition
 def inconsistencies(definition: Definition) -> list[str]:
     """Name what is well-typed but can't be: doubled ids, places, ports."""
     problems = []
-    devices = definition.devices
+    devices = definition.placed
     for what, values in (
         ("id", [device.id for device in devices]),
         ("slot", [d.slot for d in devices if d.slot != "mmio"]),

@@ -64,6 +64,13 @@ class Hands:
         async with self._host.sessions.open(monitors) as session:
             return await session.execute(command, arguments)
 
+    async def unplug(self, device: str, timeout_s: float) -> None:
+        """Ask the guest to let go of a device, and wait until it has."""
+        from qemu_cli.qmp import devices
+
+        async with self._host.sessions.open(self._look().monitors) as session:
+            await devices.unplug(session, device, timeout_s)
+
     async def tell(
         self, address: str, pid: int, command: str, arguments: dict[str, Any]
     ) -> Any:

@@ -202,6 +202,8 @@ def _give_types(document: Any, assignments: Sequence[Assignment]) -> None:
         for name in names:
             if isinstance(found, tuple):
                 found = next(each for each in found if each.id == name)
+            elif isinstance(found, dict):
+                found = found.get(name)
             else:
                 found = getattr(found, name)
         if found is not None and not isinstance(found, str):

@@ -41,6 +41,9 @@ Limit = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
 HostAddress = Annotated[str, msgspec.Meta(pattern=r"^\d{1,3}(\.\d{1,3}){3}$")]
 Bridge = Annotated[str, msgspec.Meta(pattern=r"^[^\s,/:]{1,15}$")]
 
+#: What ``-device`` takes; its options are separate.
+Driver = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
 DiskBus = Literal["virtio", "scsi", "sata", "nvme", "usb"]
 Cache = Literal["writeback", "none", "writethrough", "directsync", "unsafe"]
 ImageFormat = Literal["qcow2", "raw", "vmdk", "vdi", "vhdx", "vpc", "qed"]
@@ -176,6 +179,18 @@ class Nic(Part, frozen=True, kw_only=True):
     forwards: tuple[Forward, ...] = ()
 
 
+class Device(Part, frozen=True, kw_only=True):
+    """Any other device: ``driver`` and ``options`` are QEMU's words.
+
+    Its id and its place are not among its options.
+    """
+
+    id: Id
+    driver: Driver
+    slot: str
+    options: dict[str, bool | int | str] = {}
+
+
 class Image(NamedTuple):
     """An image that a guest's machine stands on.
 
@@ -203,6 +218,7 @@ class Definition(Part, frozen=True, kw_only=True):
     disks: tuple[Disk, ...] = ()
     cdroms: tuple[Cdrom, ...] = ()
     nics: tuple[Nic, ...] = ()
+    devices: tuple[Device, ...] = ()
     display: DisplayKind = "none"
     tpm: bool = False
     qemu_args: tuple[str, ...] = ()
@@ -238,9 +254,9 @@ class Definition(Part, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, disks=disks, firmware=firmware)
 
     @property
-    def devices(self) -> tuple["Disk | Cdrom | Nic", ...]:
+    def placed(self) -> "tuple[Disk | Cdrom | Nic | Device, ...]":
         """All that has an id and a place."""
-        return self.disks + self.cdroms + self.nics
+        return self.disks + self.cdroms + self.nics + self.devices
 
     @property
     def files(self) -> dict[str, str]:

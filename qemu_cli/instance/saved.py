@@ -115,7 +115,7 @@ async def plan_save(host: Host, vm: VM) -> Plan:
     )
     running = vm.state == "running"
     facts = {
-        "argv": comparable(vm.process.argv),
+        "argv": await _machine(host, vm),
         "version": vm.version,
         "running": running,
     }
@@ -125,6 +125,17 @@ async def plan_save(host: Host, vm: VM) -> Plan:
     commit = len(steps)
     steps += [Quit(), NoteSaved(str(paths.saved_facts), facts, images)]
     return Plan(f"save {paths.name}", tuple(steps), commit)
+
+
+async def _machine(host: Host, vm: VM) -> list[str]:
+    """The words of the machine that is saved, with what was plugged in."""
+    from qemu_cli.instance.snapshots import machine  # it uses this module
+
+    assert vm.process is not None  # noqa: S101
+    argv = vm.process.argv
+    if await machine.difference(host, vm, vm.definition):
+        return comparable(argv)  # the next start says what it is
+    return comparable(machine.argv_of(host, vm.paths, vm.definition, argv[0]))
 
 
 def load(paths: InstancePaths) -> Saved | None:

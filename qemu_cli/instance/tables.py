@@ -7,6 +7,7 @@ from qemu_cli import suggest
 from qemu_cli.instance.model import (
     Cdrom,
     Definition,
+    Device,
     Disk,
     Firmware,
     Forward,
@@ -65,5 +66,6 @@ def _part(place: str) -> type[Part] | None:
         "cdroms": Cdrom,
         "nics": Nic,
         "nics.forwards": Forward,
+        "devices": Device,
     }
     return tables.get(re.sub(r"\[[^]]*\]", "", place))

@@ -81,6 +81,10 @@ class Profile(ABC):
     def tpm(self) -> str:
         """The front-end of a TPM, without tpmdev."""
 
+    def place(self, slot: str) -> str:
+        """The properties that put a device into a place; may be empty."""
+        return ""
+
     def check_bus(self, bus: str) -> None:
         """Refuse a bus that the board does not have.
 

@@ -53,7 +53,7 @@ class PciProfile(Profile):
         if counts.get("sata", 0) > _SATA_PORTS:
             raise UsageError(f"there are only {_SATA_PORTS} SATA ports")
         if counts.get("usb", 0) > _USB_DISKS:
-            raise UsageError(f"there can be only {_USB_DISKS} USB disks")
+            raise UsageError(f"there can be only {_USB_DISKS} USB devices")
         return places
 
     def root_ports(self, slots: Sequence[str]) -> int:
@@ -69,10 +69,14 @@ class PciProfile(Profile):
         ]
         places = [disk.slot for disk in definition.disks]
         places += [cdrom.slot for cdrom in definition.cdroms]
+        places += [device.slot for device in definition.devices]
         if any(place.startswith("scsi0:") for place in places):
             devices.append("virtio-scsi-pci,id=scsi0,bus=pcie.0,addr=0x05")
         screen = definition.display != "none"
-        if screen or any(place.startswith("usb:") for place in places):
+        plugged = any(device.id == "usb0" for device in definition.devices)
+        if not plugged and (
+            screen or any(place.startswith("usb:") for place in places)
+        ):
             # By default there are four ports.
             devices.append(
                 "qemu-xhci,id=usb0,bus=pcie.0,addr=0x06,p2=15,p3=15"
@@ -88,6 +92,14 @@ class PciProfile(Profile):
                 "io-reserve=0"
             )
         return devices
+
+    def place(self, slot: str) -> str:
+        bus, _, unit = slot.partition(":")
+        if bus == "usb":
+            return f"bus=usb0.0,port={unit}"
+        if bus == "pcie.0":
+            return f"bus=pcie.0,addr=0x{unit}"
+        return f"bus={bus},addr=0x0"
 
     def disk(self, disk: Disk) -> str:
         bus, _, unit = disk.slot.partition(":")

@@ -47,6 +47,12 @@ from qemu_cli.steps.nbd import (
     StopServer,
     Switch,
 )
+from qemu_cli.steps.plug import (
+    AddMemory,
+    AddNetdev,
+    DropMemory,
+    DropNetdev,
+)
 from qemu_cli.steps.ram import GoOn, LoadRam, NoteSaved, Quit, SaveRam
 from qemu_cli.steps.snapshot import PutOverlays, SaveSnapshot, TagImage
 from qemu_cli.steps.tool import run_tool as run_tool
@@ -267,6 +273,10 @@ AnyStep = (
     | Flush
     | Plug
     | Unplug
+    | AddNetdev
+    | DropNetdev
+    | AddMemory
+    | DropMemory
     | ChangeMedium
     | Pivot
     | Throttle

@@ -22,6 +22,9 @@ class Hands(Protocol):
     async def execute(self, command: str, arguments: dict[str, Any]) -> Any:
         """Send one QMP command on the VM's control monitor."""
 
+    async def unplug(self, device: str, timeout_s: float) -> None:
+        """Ask the guest to let go of a device, and wait until it has."""
+
     async def tell(
         self, address: str, pid: int, command: str, arguments: dict[str, Any]
     ) -> Any:

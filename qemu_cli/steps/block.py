@@ -171,16 +171,11 @@ class Unplug(Step, frozen=True, tag=True):
     async def do(self, hands: Hands) -> None:
         if not await _plugged(hands, self.id):
             return
-        await hands.execute("device_del", {"id": self.id})
-        for _ in range(max(1, round(self.timeout_s / _LOOK_S))):
-            if not await _plugged(hands, self.id):
-                return
-            await asyncio.sleep(_LOOK_S)
-        raise TimedOutError(
-            f"the guest has not let go of {self.id} in {self.timeout_s:g} s",
-            hint="an operating system has to run in it; a reset lets go, too;"
-            " and when the VM is stopped, nobody need be asked",
-        )
+        try:
+            await hands.unplug(self.id, self.timeout_s)
+        except (ConnectionLostError, TimedOutError):
+            if await _plugged(hands, self.id):
+                raise
 
     async def is_done(self, hands: Hands) -> bool:
         return not await _plugged(hands, self.id)

@@ -15,7 +15,7 @@ from qemu_cli.profiles.base import Profile
 if TYPE_CHECKING:
     from qemu_cli.qmp.session import Session
 
-_CONTAINERS = ("/machine/peripheral", "/machine/peripheral-anon")
+CONTAINERS = ("/machine/peripheral", "/machine/peripheral-anon")
 
 #: Where a board has its first device of a kind, if it has any.
 _CONTROLLERS = {"scsi0": "scsi0", "usb": "usb0"}
@@ -40,14 +40,17 @@ async def look(session: "Session") -> Machine:
     """Ask a QEMU what it has plugged in (qapi/qom.json)."""
     ids, places = set(), set()
     async with session.exchange():
-        for container in _CONTAINERS:
-            for device in await _children(session, container):
+        for container in CONTAINERS:
+            for device, kind in await _children(session, container):
+                if kind.endswith("-cpu"):
+                    continue  # a number of CPUs is no list of devices
+                if container == CONTAINERS[0]:
+                    ids.add(device)
                 path = f"{container}/{device}"
                 bus = await _get(session, path, "parent_bus")
-                if container == _CONTAINERS[0]:
-                    ids.add(device)
-                place = await _place(session, path, str(bus).split("/")[-1])
-                places.add(place)
+                if bus:
+                    name = str(bus).split("/")[-1]
+                    places.add(await _place(session, path, name))
     return Machine(frozenset(ids), frozenset(places))
 
 
@@ -60,10 +63,13 @@ async def _place(session: "Session", path: str, bus: str) -> str:
     return bus
 
 
-async def _children(session: "Session", path: str) -> list[str]:
+async def _children(session: "Session", path: str) -> list[tuple[str, str]]:
+    """Names and types."""
     found = await session.execute("qom-list", {"path": path})
     return [
-        each["name"] for each in found if each["type"].startswith("child<")
+        (each["name"], each["type"][len("child<") : -1])
+        for each in found
+        if each["type"].startswith("child<")
     ]
 
 
@@ -84,7 +90,17 @@ def free(
     :raise UsageError: the board has no such bus, or no room there
     """
     profile.check_bus(bus)
-    taken = machine.places | {each.slot for each in definition.devices}
+    return first_free(profile, definition, bus, machine)
+
+
+def first_free(
+    profile: Profile, definition: Definition, bus: str, machine: Machine
+) -> str:
+    """The same for a bus of any kind, as :meth:`Profile.slots` takes it.
+
+    :raise UsageError: there is no room
+    """
+    taken = machine.places | {each.slot for each in definition.placed}
     for number in count(1):
         place = profile.slots([bus] * number)[-1]
         if place == "mmio" or place not in taken:
@@ -108,24 +124,34 @@ def port_number(place: str) -> int | None:
 
 
 def check_pluggable(
-    name: str, profile: Profile, bus: str, place: str, machine: Machine
+    name: str,
+    profile: Profile,
+    bus: str,
+    place: str,
+    machine: Machine,
+    *,
+    what: str = "disk",
 ) -> None:
     """Refuse what a running machine can't take.
 
+    :param what: it is about
     :raise StateError: says why, and what to do instead
     """
     kind = place.partition(":")[0]
+    hint = "--next-start leaves the machine that runs as it is"
     if not profile.hotplug:
-        why = f"a {profile.name} machine takes no disks while it runs"
+        why = f"a {profile.name} machine takes no {what}s while it runs"
     elif bus == "sata":
         why = "SATA disks can't be plugged in or out while it runs"
     elif port_number(place) is not None and place not in machine.ids:
         why = "it has no root port left"
     elif kind in _CONTROLLERS and _CONTROLLERS[kind] not in machine.ids:
         why = f"it was started without a {bus} controller"
+        if kind == "usb":
+            hint = f"'qemu device add {name} qemu-xhci' adds one; {hint}"
     else:
         return
     raise StateError(
         f"'{name}' runs, and {why}",
-        hint="--next-start leaves the machine that runs as it is",
+        hint=hint,
     )

@@ -135,7 +135,7 @@ async def plan(host: Host, vm: VM, wanted: Wanted) -> Created:
     tool = tools.find("qemu-img", host.config)
     with_ram = vm.alive and (wanted.ram or not wanted.external)
     if with_ram:
-        memory = machine.memory(host, vm, definition)
+        memory = await machine.memory(host, vm, definition)
         snapshot = msgspec.structs.replace(snapshot, memory=memory)
         instead = "--external takes the disks alone"
         await ram.check_movable(host, vm, instead)

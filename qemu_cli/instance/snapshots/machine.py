@@ -1,8 +1,8 @@
 """The machine that a RAM fits to, as words of QEMU's command line.
 
-A disk can be plugged in while the machine runs, and what it writes to
-changes with each overlay: both are in the definition, and not looked for
-here.
+What a disk writes to changes with each overlay, and it is in the
+definition: disks are not looked for here.  All else that was plugged in,
+or out, since QEMU was started counts.
 """
 
 import itertools
@@ -14,6 +14,8 @@ from qemu_cli.errors import StateError
 from qemu_cli.extensions import pick
 from qemu_cli.instance import argv as command_line
 from qemu_cli.instance import saved
+from qemu_cli.instance.devices.words import with_plugged
+from qemu_cli.instance.disks import slots
 from qemu_cli.instance.host import Host, vm_facts
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.snapshots.store import Memory
@@ -46,34 +48,84 @@ def of_definition(
 
     :param binary: the emulator, by whatever name
     """
+    return words(argv_of(host, paths, definition, binary))
+
+
+def argv_of(
+    host: Host, paths: InstancePaths, definition: Definition, binary: str
+) -> tuple[str, ...]:
+    """Return the command line that starts a definition.
+
+    :param binary: the emulator, by whatever name
+    """
     profile = pick("qemu_cli.profiles", definition.profile)()
     extra = host.hooks.add_arguments(vm_facts(paths, definition))
-    return words(
-        command_line.build(
-            definition, profile, paths, binary=Path(binary), extra=extra
-        )
+    return command_line.build(
+        definition, profile, paths, binary=Path(binary), extra=extra
     )
 
 
-def memory(host: Host, vm: VM, definition: Definition) -> Memory:
+async def running(host: Host, vm: VM, definition: Definition) -> list[str]:
+    """Return the words of the machine that runs, with what was plugged in.
+
+    :param definition: of today; it knows what that is
+    """
+    assert vm.process is not None  # noqa: S101
+    argv = vm.process.argv
+    defined = of_definition(host, vm.paths, definition, argv[0])
+    async with host.sessions.open(vm.monitors) as session:
+        ids = (await slots.look(session)).ids
+        cpus = await session.execute("query-cpus-fast")
+    return with_plugged(words(argv), defined, ids, len(cpus))
+
+
+async def difference(host: Host, vm: VM, definition: Definition) -> str:
+    """Name what a running machine and that of its definition do not share.
+
+    :return: empty: they are the same machine
+    """
+    assert vm.process is not None  # noqa: S101
+    argv = vm.process.argv
+    defined = of_definition(host, vm.paths, definition, argv[0])
+    now = await running(host, vm, definition)
+    others = [word for word in defined if word not in now]
+    others += [word for word in now if word not in defined]
+    if others:
+        return others[0]
+    if sorted(now) != sorted(defined):
+        return "in another order"
+    async with host.sessions.open(vm.monitors) as session:
+        ids = (await slots.look(session)).ids
+    known = ids_of(argv) | {each.id for each in definition.placed}
+    by_hand = sorted(ids - known)
+    return f"{by_hand[0]} was plugged in by hand" if by_hand else ""
+
+
+def ids_of(argv: Sequence[str]) -> set[str]:
+    """The ids of all devices of a command line."""
+    return {
+        part.removeprefix("id=")
+        for option, value in itertools.pairwise(argv)
+        if option == "-device"
+        for part in value.split(",")
+        if part.startswith("id=")
+    }
+
+
+async def memory(host: Host, vm: VM, definition: Definition) -> Memory:
     """Return what the RAM of a running VM fits to; its size comes later.
 
     :raise StateError: the definition makes another machine
     """
     assert vm.process is not None  # noqa: S101
     assert vm.version is not None  # noqa: S101
-    argv = vm.process.argv
-    now = words(argv)
-    defined = of_definition(host, vm.paths, definition, argv[0])
-    if now != defined:
-        others = [word for word in defined if word not in now]
-        others += [word for word in now if word not in defined]
+    if other := await difference(host, vm, definition):
         raise StateError(
             f"the definition of '{vm.name}' makes another machine than the "
-            f"one that runs ({', '.join(others[:1]) or 'in another order'}):"
-            " nobody could go back to its RAM",
+            f"one that runs ({other}): nobody could go back to its RAM",
             hint="undo that change, or restart the VM, so that it counts; "
             "--external takes the disks alone",
         )
-    running = vm.state == "running"
-    return Memory(now, vm.version, running, size_bytes=0, seconds=0.0)
+    defined = of_definition(host, vm.paths, definition, vm.process.argv[0])
+    is_running = vm.state == "running"
+    return Memory(defined, vm.version, is_running, size_bytes=0, seconds=0.0)

@@ -38,15 +38,18 @@ async def same(
         return None, f"it is {vm.run_state}"
     if vm.version < memory.version:
         return None, "it was taken with a newer QEMU"
-    other = saved.difference(machine.words(vm.process.argv), memory.argv)
-    if memory.argv and other:
-        return None, f"the machine was another ({other})"
     async with host.sessions.open(vm.monitors) as session:
         ids = (await slots.look(session)).ids
         found = await graph.read(session)
     wanted = _device_ids(host, vm, after)
     if memory.argv and ids != wanted:
-        return None, f"it had other devices ({', '.join(ids ^ wanted)})"
+        others = ", ".join(sorted(ids ^ wanted))
+        return None, f"it had other devices ({others})"
+    # QEMU finds the parts of a RAM by name, in whatever order.
+    now = sorted(await machine.running(host, vm, vm.definition))
+    other = saved.difference(now, sorted(memory.argv))
+    if memory.argv and other:
+        return None, f"the machine was another ({other})"
     active = {
         node.name: node
         for device in found.devices
@@ -69,15 +72,7 @@ async def same(
 def _device_ids(host: Host, vm: VM, definition: Definition) -> frozenset[str]:
     """The ids of all devices that a definition makes."""
     _, spawn = launch(host, vm.paths, definition)
-    found = set()
-    for option, value in zip(spawn.argv, spawn.argv[1:], strict=False):
-        if option == "-device":
-            found |= {
-                each.removeprefix("id=")
-                for each in value.split(",")
-                if each.startswith("id=")
-            }
-    return frozenset(found)
+    return frozenset(machine.ids_of(spawn.argv))
 
 
 async def new(
