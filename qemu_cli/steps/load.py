@@ -12,7 +12,12 @@ import re
 import shlex
 from typing import Any
 
-from qemu_cli.errors import ConnectionLostError, QemuCliError, RefusedError
+from qemu_cli.errors import (
+    ConnectionLostError,
+    QemuCliError,
+    RefusedError,
+    StateError,
+)
 from qemu_cli.steps.base import Hands, Step
 from qemu_cli.steps.job import Job
 from qemu_cli.steps.snapshot import TagImage
@@ -27,6 +32,10 @@ _BEFORE = re.compile(
     r"|migration process in progress"
     r"|disk-only snapshot"
 )
+
+#: How often, and how far apart, a QEMU is looked for that may be ending.
+_GONE_POLLS = 40
+_GONE_POLL_S = 0.05
 
 _log = logging.getLogger(__name__)
 
@@ -160,8 +169,17 @@ class Continue(Step, frozen=True, tag=True):
         return 'qmp {"execute": "cont"}'
 
     async def do(self, hands: Hands) -> None:
-        if await hands.runs():
+        if not await hands.runs():
+            return
+        try:
             await hands.execute("cont", {})
+        except (ConnectionLostError, StateError):
+            # It may die at any moment, and takes some to be gone.
+            for _ in range(_GONE_POLLS):
+                if not await hands.runs():
+                    return
+                await asyncio.sleep(_GONE_POLL_S)
+            raise
 
 
 async def _end(hands: Hands) -> None:

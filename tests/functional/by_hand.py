@@ -2,8 +2,6 @@
 
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 from qemu_cli.proc import ProcFS
 from qemu_cli.testing.home import QemuHome
 from qemu_cli.testing.real_qemu import binary
+from tests.functional.until import until
 
 NONE = ("-machine", "none", "-display", "none", "-nodefaults")
 TIMEOUT_S = 60.0
@@ -83,13 +82,6 @@ class Foreign:
 
     def close(self) -> None:
         self._stack.close()
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def argv_of(pid: int) -> tuple[str, ...]:

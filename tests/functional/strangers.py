@@ -9,7 +9,8 @@ from typing import Any
 
 from qemu_cli.testing.home import Result
 from qemu_cli.testing.real_qemu import binary
-from tests.functional.by_hand import TIMEOUT_S, Foreign, qmp, until
+from tests.functional.by_hand import TIMEOUT_S, Foreign, qmp
+from tests.functional.until import until
 
 #: A board that boots nothing, and has no network card.
 BOARD = (

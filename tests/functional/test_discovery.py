@@ -19,8 +19,8 @@ from tests.functional.by_hand import (
     foreign_talk,
     free_port,
     qmp,
-    until,
 )
+from tests.functional.until import until
 
 #: Names that no test has that runs at the same time.
 SOME_ONE = f"some one {os.getpid()}"
@@ -59,7 +59,7 @@ def test_a_free_monitor(foreign: Foreign, args: tuple[str, ...]) -> None:
         env={**os.environ, "PWD": str(directory)},
     )
     if "-daemonize" in args:
-        pid = int(pid_file.read_text())
+        pid = int(until(pid_file.read_text))
     try:
         row = foreign.row(pid)
         assert (row["name"], row["origin"]) == (SOME_ONE, "hand")

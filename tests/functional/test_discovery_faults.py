@@ -12,7 +12,8 @@ import pytest
 
 from qemu_cli.proc import ProcFS
 from qemu_cli.testing.real_qemu import binary
-from tests.functional.by_hand import FAKE, Foreign, argv_of, qmp, until
+from tests.functional.by_hand import FAKE, Foreign, argv_of, qmp
+from tests.functional.until import until
 
 
 @pytest.fixture

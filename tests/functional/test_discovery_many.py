@@ -7,7 +7,8 @@ import time
 
 from qemu_cli.proc import ProcFS
 from qemu_cli.testing.real_qemu import binary
-from tests.functional.by_hand import Foreign, qmp, until
+from tests.functional.by_hand import Foreign, qmp
+from tests.functional.until import until
 
 MANY = 300
 

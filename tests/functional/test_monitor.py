@@ -13,7 +13,8 @@ import pytest
 
 from qemu_cli.proc import ProcFS
 from qemu_cli.testing.home import QemuHome
-from tests.functional.by_hand import Foreign, qmp, until
+from tests.functional.by_hand import Foreign, qmp
+from tests.functional.until import until
 
 TIMEOUT_S = 60
 SMALL = ("--memory", "64M", "--accel", "tcg", "--nic", "none")

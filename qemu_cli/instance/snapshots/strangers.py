@@ -31,7 +31,7 @@ from qemu_cli.instance.snapshots.freeze import Freeze, estimate
 from qemu_cli.instance.snapshots.listing import Found, Seen
 from qemu_cli.instance.snapshots.parts import check_idle
 from qemu_cli.instance.snapshots.store import Layer, Memory, Snapshot, Tree
-from qemu_cli.instance.vm import VM
+from qemu_cli.instance.vm import VM, in_run_state
 from qemu_cli.paths import InstancePaths
 from qemu_cli.steps import AnyStep, MakeDirectory, Plan, Remove, WriteFile
 from qemu_cli.steps.load import DropTag
@@ -63,12 +63,14 @@ class Facts(NamedTuple):
     :param tags: by a disk's id what its image has, by name (QAPI
         SnapshotInfo)
     :param bitmaps: names of dirty bitmaps, by a disk's id
+    :param run_state: QAPI RunState
     """
 
     disks: tuple[Disk, ...]
     tags: Mapping[str, Mapping[str, Mapping[str, Any]]]
     bitmaps: Mapping[str, tuple[str, ...]]
     machine: Machine
+    run_state: str
 
 
 async def gather(host: Host, vm: VM, *, idle: bool = False) -> Facts:
@@ -89,6 +91,7 @@ async def gather(host: Host, vm: VM, *, idle: bool = False) -> Facts:
         if idle:
             await check_idle(session, vm, found, [d.device for d in disks])
         machine = await _machine(session)
+        status = await session.execute("query-status")
     images = {node["node-name"]: node["image"] for node in nodes}
     return Facts(
         disks=tuple(disks),
@@ -101,6 +104,7 @@ async def gather(host: Host, vm: VM, *, idle: bool = False) -> Facts:
         },
         bitmaps={disk.id: disk.active.bitmaps for disk in disks},
         machine=machine,
+        run_state=str(status["status"]),
     )
 
 
@@ -167,8 +171,11 @@ async def save(
     """
     check.check_sense(wanted)
     async with change.attending(host, vm) as now:
-        check.check_state(now, wanted)
+        check_answers(now)
         facts = await gather(host, now, idle=True)
+        # Another client may have held its monitor until now.
+        now = in_run_state(now, facts.run_state)
+        check.check_state(now, wanted)
         _check_formats(now, facts.disks)
         await ram.check_movable(host, now, "QEMU can write it to no snapshot")
         tags = frozenset(name for each in facts.tags.values() for name in each)

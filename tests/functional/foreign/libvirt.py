@@ -15,8 +15,8 @@ from pathlib import Path
 
 from qemu_cli.proc import ProcFS, send_signal
 from qemu_cli.testing.real_qemu import binary
-from tests.functional.by_hand import until
 from tests.functional.strangers import image
+from tests.functional.until import until
 
 #: What is ours in there; in this order, "$1/NAME" lies over "/NAME".
 _PLACES = ("run", "etc/libvirt", "var/lib", "var/cache", "var/log")

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from qemu_cli.proc import ProcFS
-from tests.functional.by_hand import Foreign, until
+from tests.functional.by_hand import Foreign
 from tests.functional.strangers import Stranger, exists, image
+from tests.functional.until import until
 
 Start = Callable[..., Stranger]
 

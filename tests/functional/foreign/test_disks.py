@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.functional.by_hand import Foreign, free_port, qmp, until
+from tests.functional.by_hand import Foreign, free_port, qmp
 from tests.functional.strangers import Stranger, image
+from tests.functional.until import until
 
 Start = Callable[..., Stranger]
 

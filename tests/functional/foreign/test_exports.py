@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.functional.by_hand import until
 from tests.functional.exports.clients import read, run
 from tests.functional.strangers import Stranger
+from tests.functional.until import until
 
 Start = Callable[..., Stranger]
 

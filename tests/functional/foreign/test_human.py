@@ -11,8 +11,9 @@ from collections.abc import Callable
 import pytest
 
 from qemu_cli.testing.real_qemu import binary
-from tests.functional.by_hand import Foreign, free_port, until
+from tests.functional.by_hand import Foreign, free_port
 from tests.functional.strangers import BOARD, exists
+from tests.functional.until import until
 
 #: How such a monitor can be reached.
 WAYS = ("unix", "relative", "chardev", "abstract", "tcp")

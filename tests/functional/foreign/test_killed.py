@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from tests.functional.by_hand import until
 from tests.functional.killing import kill_in, moments
 from tests.functional.strangers import Stranger
+from tests.functional.until import until
 
 Start = Callable[..., Stranger]
 

@@ -6,8 +6,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.functional.by_hand import Foreign, until
+from tests.functional.by_hand import Foreign
 from tests.functional.strangers import Stranger, image
+from tests.functional.until import until
 
 Start = Callable[..., Stranger]
 
