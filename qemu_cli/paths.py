@@ -122,6 +122,22 @@ class Paths:
         # Called as the VM can always be called.
         return InstancePaths(own / f"pid:{pid}", own)
 
+    @property
+    def joined(self) -> Path:
+        """Our names for VMs that others started, one directory each."""
+        return self.runtime / ".joined"
+
+    def joined_record(self, name: str) -> Path:
+        """Which process has a name of ours."""
+        return self.joined / name / "joined.json"
+
+    def joined_stranger(
+        self, name: str, pid: int, start_time: int
+    ) -> "InstancePaths":
+        """Return the same for one that was given a name, and a log."""
+        runtime = self.stranger(pid, start_time).runtime
+        return InstancePaths(self.joined / name, runtime)
+
 
 class InstancePaths:
     """The files of one instance.

@@ -11,6 +11,7 @@ from qemu_cli.command.display import Table, require_column
 from qemu_cli.instance import facts as machine_facts
 from qemu_cli.instance import resolve
 from qemu_cli.instance.facts import Cache, Facts
+from qemu_cli.instance.host import Host
 from qemu_cli.instance.vm import VM
 from qemu_cli.proc import ProcFS
 
@@ -125,7 +126,7 @@ class List(Lister):
             if args.names
             or everything
             or host.config[settings.LIST_FOREIGN] == "yes"
-            else None,
+            else _joined_ones(host),
         )
         return [vm for vm in vms if not origins or vm.origin in origins]
 
@@ -153,6 +154,13 @@ class List(Lister):
         return column
 
 
+def _joined_ones(host: Host) -> Callable[[ProcFS], list[VM]] | None:
+    """Only those that were joined; None: there are none."""
+    if not host.paths.joined.exists():
+        return None
+    return lambda procfs: [vm for vm in host.strangers(procfs) if vm.joined]
+
+
 #: All keys of a row, in their order in machine formats.
 _COLUMNS = (
     "name",
@@ -173,6 +181,7 @@ _COLUMNS = (
     "user",
     "monitor_reason",
     "monitor_holder",
+    "joined",
 )
 
 #: The word for what was found of a monitor, where it is another.
@@ -212,6 +221,7 @@ def _row(vm: VM, cache: Cache, procfs: ProcFS) -> dict[str, Any]:
         ),
         "qemu_version": ".".join(map(str, vm.version)) if vm.version else None,
         **_monitor(vm),
+        "joined": vm.joined,
     }
 
 

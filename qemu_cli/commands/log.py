@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qemu_cli.columns import Named, plain
 from qemu_cli.command import Lister
 from qemu_cli.command.times import local
-from qemu_cli.errors import UsageError
+from qemu_cli.errors import StateError, UsageError
 from qemu_cli.ui import printable
 from qemu_cli.units import format_duration
 
@@ -25,6 +25,9 @@ _FOLLOWED_LINES = 10
 
 class Log(Lister):
     """Show what was done to a VM, the newest first, and how it ended.
+
+    Of a VM that somebody else started, that is what was done to it since
+    'qemu join'.
 
     With --serial: what the guest wrote to its first serial port; with
     --qemu: what QEMU itself said.  On a terminal, control characters of
@@ -64,10 +67,12 @@ class Log(Lister):
         return parser
 
     def run(self, parsed_args: argparse.Namespace) -> int:
-        from qemu_cli.instance.resolve import resolve
+        from qemu_cli.instance.resolve import anyone
 
         host = self.app.host
-        vm = resolve(host.paths, parsed_args.name, probe=host.probe)
+        vm = anyone(host, parsed_args.name, ask=False)
+        if vm.foreign:
+            _check_stranger(vm, parsed_args)
         if parsed_args.serial or parsed_args.qemu:
             from qemu_cli.command import loop
             from qemu_cli.instance import logs
@@ -159,6 +164,21 @@ class Log(Lister):
                 self.app.stdout.flush()
 
         loop.run(write())
+
+
+def _check_stranger(vm: "VM", args: argparse.Namespace) -> None:
+    """Of a VM that somebody else started we have a log if it is joined."""
+    if not vm.joined:
+        raise StateError(
+            f"'{vm.name}' is no instance of yours: it has no log",
+            hint=f"'qemu join {vm.reference}' begins one",
+        )
+    if args.serial or args.qemu:
+        raise StateError(
+            f"'{vm.name}' is no instance of yours: what it and its QEMU say "
+            "goes elsewhere",
+            hint="its log here is of what was done to it",
+        )
 
 
 def _count(text: str) -> int:

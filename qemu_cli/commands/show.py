@@ -68,6 +68,8 @@ def _row(found: "Details") -> dict[str, Any]:
         "reason": vm.reason,
         "run_state": vm.run_state,
         "origin": vm.origin,
+        "joined": vm.joined or None,
+        "own_name": vm.foreign.name if vm.foreign and vm.joined else None,
         "problems": _lines(list(found.problems), found.problems),
         "change": found.change,
         "directory": None if vm.foreign else str(vm.paths.directory),

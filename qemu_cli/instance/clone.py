@@ -19,6 +19,7 @@ from qemu_cli.errors import StateError, UsageError
 from qemu_cli.instance import change, history, ports, saved
 from qemu_cli.instance.clone_plan import DiskFacts, Facts, Layer, plan_clone
 from qemu_cli.instance.create import taken_ports
+from qemu_cli.instance.discovery import joined
 from qemu_cli.instance.exports import held
 from qemu_cli.instance.host import Host, vm_facts
 from qemu_cli.instance.model import Definition, Disk
@@ -62,6 +63,7 @@ async def clone(
     paths, new = source.paths, host.paths.instance(check_name(name))
     if new.name == paths.name:
         raise UsageError(f"a clone of '{paths.name}' needs another name")
+    joined.check_room(host.paths, new.name)
     async with change.changing(host, paths, new) as now:
         check_room(new)
         check_cloneable(now, full=full)

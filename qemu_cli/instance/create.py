@@ -13,6 +13,7 @@ from qemu_cli.instance import history, needs
 from qemu_cli.instance import ports as host_ports
 from qemu_cli.instance.blueprint import Facts, plan
 from qemu_cli.instance.change import claimed, run
+from qemu_cli.instance.discovery import joined
 from qemu_cli.instance.host import Host, vm_facts
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.names import check_name
@@ -61,6 +62,7 @@ async def create(host: Host, wish: Wish, *, dry_run: bool = False) -> Created:
 
 
 def _check_room(host: Host, paths: InstancePaths) -> None:
+    joined.check_room(host.paths, paths.name)
     if paths.journal.exists():
         return  # looked at again under the lock, after the clean-up
     if paths.directory.exists():

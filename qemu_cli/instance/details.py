@@ -183,7 +183,7 @@ async def _of_stranger(host: Host, vm: VM) -> Details:
         disks=(),
         last_exit=None,
         change=None,
-        files={},
+        files={"history": str(vm.paths.history)} if vm.joined else {},
         problems=tuple(problems),
     )
 

@@ -20,6 +20,7 @@ from qemu_cli.instance import (
     saved,
     vm,
 )
+from qemu_cli.instance.discovery import joined
 from qemu_cli.instance.exports import held
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.names import check_name
@@ -45,6 +46,7 @@ async def rename(
     old, new = source.paths, host.paths.instance(check_name(name))
     if old.name == new.name:
         raise UsageError(f"'{old.name}' is its name already")
+    joined.check_room(host.paths, new.name)
     tool = tools.find("qemu-img", host.config)
     users = {paths.name for paths, _ in await _pointing_into(host, old, tool)}
     others = [host.paths.instance(each) for each in users - {old.name}]

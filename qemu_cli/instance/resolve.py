@@ -1,8 +1,9 @@
 """From what the user typed to VMs: the only way in.
 
 A bare name is an instance's, or else that of a VM that somebody else
-started.  Exact forms are ``pid:N``, ``qmp:ADDRESS`` (of a monitor, as the
-VM's command line or this host has it) and ``ORIGIN:NAME``.
+started: one that ``qemu join`` gave it, or else its own.  Exact forms are
+``pid:N``, ``qmp:ADDRESS`` (of a monitor, as the VM's command line or this
+host has it) and ``ORIGIN:NAME``.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -87,9 +88,10 @@ def resolve(
     return vms.look(paths, [wanted], procfs, probe)[0]
 
 
-def anyone(host: Host, reference: str) -> VM:
+def anyone(host: Host, reference: str, *, ask: bool = True) -> VM:
     """Find one VM, whoever started it.
 
+    :param ask: False: one of somebody else's is not connected to
     :raise NotFoundError: there is none, or several have that name
     """
     known = vms.names(host.paths)
@@ -97,6 +99,8 @@ def anyone(host: Host, reference: str) -> VM:
     [wanted] = _match(
         host.paths, [reference], known, lambda: host.strangers(procfs)
     )
+    if isinstance(wanted, VM) and not ask:
+        return wanted
     return vms.look(host.paths, [wanted], procfs, host.probe)[0]
 
 
@@ -140,8 +144,9 @@ def _one(
         return strangers.at(paths, rest, others)
     if colon and form == "ours" and rest in known:
         return rest
-    found = [
-        vm for vm in others if reference in (vm.name, f"{vm.origin}:{vm.name}")
+    # A name that we gave it wins over what others call themselves.
+    found = [vm for vm in others if vm.joined and vm.name == reference] or [
+        vm for vm in others if reference in _own_names(vm)
     ]
     if not found:
         raise _unknown(reference, [*known, *(vm.name for vm in others)])
@@ -154,6 +159,11 @@ def _one(
             hint=f"say which: {forms}",
         )
     return found[0]
+
+
+def _own_names(vm: VM) -> tuple[str, str]:
+    own = vm.foreign.name if vm.foreign else vm.name
+    return own, f"{vm.origin}:{own}"
 
 
 def _by_pid(

@@ -65,6 +65,8 @@ class VM(NamedTuple):
         of a VM that somebody else started, and that was not asked, the
         word of its :class:`~qemu_cli.instance.discovery.access.Access`
     :param foreign: what is known of a VM that somebody else started
+    :param joined: the name is one that ``qemu join`` gave it; its own is
+        that of ``foreign``
     """
 
     name: str
@@ -77,6 +79,7 @@ class VM(NamedTuple):
     version: tuple[int, int, int] | None = None
     origin: str = "ours"
     foreign: "Foreign | None" = None
+    joined: bool = False
 
     @property
     def reference(self) -> str:

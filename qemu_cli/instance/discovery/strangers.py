@@ -2,8 +2,11 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from socket import AF_UNIX
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 from qemu_cli.hookfacts import ProcessFacts
@@ -13,6 +16,9 @@ from qemu_cli.instance.vm import VM, instance_of
 from qemu_cli.paths import Paths
 from qemu_cli.proc import ProcFS
 from qemu_cli.qmp.address import is_unix, parse
+
+if TYPE_CHECKING:
+    from qemu_cli.instance.discovery.joined import Joined
 
 
 def strangers(
@@ -33,7 +39,18 @@ def strangers(
         all_kinds=all_kinds,
         label=label,
     )
-    return [_vm(paths, one) for one in found]
+    names = _names(paths, procfs)
+    return [_vm(paths, one, names) for one in found]
+
+
+def _names(paths: Paths, procfs: ProcFS) -> "Mapping[tuple[int, int], Joined]":
+    """Those that were joined, by the pid and start time of the process."""
+    if not paths.joined.exists():
+        return {}
+    # Imported when there may be one: `list` comes by at each run.
+    from qemu_cli.instance.discovery.joined import living
+
+    return living(paths, procfs)
 
 
 def again(paths: Paths, procfs: ProcFS, vm: VM) -> VM | None:
@@ -42,7 +59,7 @@ def again(paths: Paths, procfs: ProcFS, vm: VM) -> VM | None:
     if vm.process is None:
         return _vm(paths, vm.foreign)
     now = foreign.look_again(procfs, vm.foreign)
-    return _vm(paths, now) if now else None
+    return _vm(paths, now, _names(paths, procfs)) if now else None
 
 
 def at(paths: Paths, address: str, known: Iterable[VM]) -> VM:
@@ -97,7 +114,11 @@ def _here(address: str) -> str:
 _LOOPBACK = {"", "localhost", "127.0.0.1", "[::1]", "0.0.0.0", "[::]"}  # noqa: S104
 
 
-def _vm(paths: Paths, one: Foreign) -> VM:
+def _vm(
+    paths: Paths,
+    one: Foreign,
+    names: "Mapping[tuple[int, int], Joined]" = MappingProxyType({}),
+) -> VM:
     """Return the VM as far as /proc knows it.
 
     Whether its CPUs run, only its monitor knows: ``running`` means here
@@ -109,14 +130,18 @@ def _vm(paths: Paths, one: Foreign) -> VM:
         if process
         else (0, crc32(one.name.encode()))
     )
+    mine = names.get(key)
     vm = VM(
-        name=one.name,
-        paths=paths.stranger(*key),
+        name=mine.name if mine else one.name,
+        paths=paths.joined_stranger(mine.name, *key)
+        if mine
+        else paths.stranger(*key),
         state="running",
         process=process,
         reach=one.access.word,
         origin=one.origin,
         foreign=one,
+        joined=mine is not None,
     )
     if process and process.stopped:
         return vm._replace(
