@@ -3,6 +3,7 @@
 import contextlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -16,14 +17,39 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
         file, which is then untouched, and no temporary file is left
     """
     try:
-        _write(path, text, mode)
+        _write(path, text, mode, _replace)
     except OSError as error:
         error.filename = os.fspath(path)  # not the temporary one, or none
         raise
     sync_directory(path.parent)
 
 
-def _write(path: Path, text: str, mode: int) -> None:
+def write_new(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Write a file in the same way, but never over one that is there.
+
+    :raise FileExistsError: there is one
+    :raise OSError: see :func:`write_atomically`
+    """
+    try:
+        _write(path, text, mode, _link)
+    except OSError as error:
+        error.filename = os.fspath(path)
+        raise
+    sync_directory(path.parent)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    temporary.replace(path)
+
+
+def _link(temporary: Path, path: Path) -> None:
+    path.hardlink_to(temporary)
+    temporary.unlink()
+
+
+def _write(
+    path: Path, text: str, mode: int, place: Callable[[Path, Path], None]
+) -> None:
     descriptor, temporary = tempfile.mkstemp(
         prefix=f".{path.name}.", dir=path.parent
     )
@@ -33,7 +59,7 @@ def _write(path: Path, text: str, mode: int) -> None:
             stream.flush()
             os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
-        Path(temporary).replace(path)
+        place(Path(temporary), path)
     except BaseException:
         with contextlib.suppress(OSError):
             Path(temporary).unlink()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _DISK_KEYS = ("bus", "format", "cache", "readonly", "size")
 _DISPLAYS = ("none", "vnc", "gtk", "sdl", "spice-app", "curses")
 _CACHES = ("writeback", "none", "writethrough", "directsync", "unsafe")
-_BUSES = ("virtio", "scsi", "sata", "nvme", "usb")
+_BUSES = ("virtio", "scsi", "sata", "nvme", "usb", "ide")
 _FORMATS = ("qcow2", "raw", "vmdk", "vdi", "vhdx", "vpc", "qed")
 
 

@@ -77,7 +77,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "image map",
     ),
     "Screen": ("view", "screenshot", "send-key", "type"),
-    "VMs of others": ("join", "leave"),
+    "VMs of others": ("join", "leave", "capture"),
     "Talk to QEMU": ("qmp", "monitor", "hmp"),
     "This program": (
         "config list",

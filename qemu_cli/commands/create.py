@@ -2,12 +2,16 @@
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from qemu_cli.command import ShowOne
 from qemu_cli.command.made import describe
 from qemu_cli.command.wish import add_wish_options, wish_of
-from qemu_cli.errors import QemuCliError
+from qemu_cli.errors import QemuCliError, UsageError
+
+if TYPE_CHECKING:
+    from qemu_cli.instance.create import Created
 
 
 class Create(ShowOne):
@@ -16,6 +20,9 @@ class Create(ShowOne):
     An image that is given is never changed: the VM gets an overlay on it,
     unless --copy or --in-place says otherwise.  What was made is printed;
     it is not started without --start.
+
+    With --definition, that says it all, such as one of 'qemu capture': its
+    disks are used where they are.
     """
 
     examples = (
@@ -23,11 +30,19 @@ class Create(ShowOne):
         "qemu create installer --disk 20G --cdrom debian-13.iso",
         "qemu create k --kernel vmlinuz --initrd initrd.gz "
         "--append console=ttyS0",
+        "qemu create web --definition captured.toml",
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         add_wish_options(parser)
+        parser.add_argument(
+            "--definition",
+            type=Path,
+            metavar="FILE",
+            help="make it of an instance.toml; goes with no option but "
+            "--start and --dry-run",
+        )
         parser.add_argument(
             "--start", action="store_true", help="start it at once"
         )
@@ -42,10 +57,8 @@ class Create(ShowOne):
         if not parsed_args.dry_run:
             return super().run(parsed_args)
         from qemu_cli.command import loop
-        from qemu_cli.instance import create
 
-        wish = wish_of(parsed_args, self.app.config)
-        made = loop.run(create.create(self.app.host, wish, dry_run=True))
+        made = loop.run(self._make(parsed_args))
         for line in made.plan.describe():
             self.app.stdout.write(f"{line}\n")
         return 0
@@ -54,27 +67,58 @@ class Create(ShowOne):
         self, parsed_args: argparse.Namespace
     ) -> tuple[Sequence[str], Sequence[Any]]:
         from qemu_cli.command import loop
-        from qemu_cli.instance import create, start
+        from qemu_cli.instance import start
         from qemu_cli.instance.host import pid_of
         from qemu_cli.instance.resolve import resolve
 
         host = self.app.host
-        wish = wish_of(parsed_args, self.app.config)
+        name = parsed_args.name
 
-        async def work() -> create.Created:
-            made = await create.create(host, wish)
+        async def work() -> "Created":
+            made = await self._make(parsed_args)
             if parsed_args.start:
-                vm = resolve(host.paths, wish.name, probe=host.probe)
+                vm = resolve(host.paths, name, probe=host.probe)
                 try:
                     started = await start.start(host, vm)
                 except QemuCliError:
-                    host.say(f"{wish.name}: created, but not started")
+                    host.say(f"{name}: created, but not started")
                     raise
                 pid = pid_of(started.vm)
-                host.say(f"{wish.name}: started (pid {pid})")
+                host.say(f"{name}: started (pid {pid})")
             return made
 
         made = loop.run(work())
         if made.hint:
             self.app.ui.hint(made.hint)
-        return describe(host.paths.instance(wish.name), made.definition)
+        return describe(host.paths.instance(name), made.definition)
+
+    async def _make(self, args: argparse.Namespace) -> "Created":
+        """Make it, or with ``--dry-run`` only say how."""
+        from qemu_cli.instance import adopt, create
+
+        if args.definition is None:
+            wish = wish_of(args, self.app.config)
+            return await create.create(
+                self.app.host, wish, dry_run=args.dry_run
+            )
+        others = self._others(args)
+        if others:
+            raise UsageError(
+                f"--definition says it all: {', '.join(others)} can't go "
+                "with it",
+                hint="change the file, or afterwards 'qemu set' or 'edit'",
+            )
+        return await adopt.adopt(
+            self.app.host, args.name, args.definition, dry_run=args.dry_run
+        )
+
+    def _others(self, args: argparse.Namespace) -> list[str]:
+        """The options for a VM that were given."""
+        parser = argparse.ArgumentParser()
+        add_wish_options(parser)
+        nothing = vars(parser.parse_args([args.name]))
+        return [
+            f"--{key.replace('_', '-')}"
+            for key, value in nothing.items()
+            if getattr(args, key) != value
+        ]

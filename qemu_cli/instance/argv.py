@@ -55,14 +55,15 @@ def build(
         *("-m", _memory(definition)),
         *("-sandbox", _sandbox(definition, by_hand)),
         *("-pidfile", str(paths.pid_file)),
-        *("-rtc", "base=utc"),
-        *("-boot", "strict=on"),
+        *([] if profile.bare else ["-rtc", "base=utc"]),
+        *([] if profile.bare else ["-boot", "strict=on"]),
         *_display(definition, where),
         *_monitors(paths, where, by_hand),
         *_firmware(definition, paths),
         *_kernel(definition, paths),
-        *("-object", "rng-random,id=rng0,filename=/dev/urandom"),
     ]
+    if not profile.bare:
+        argv += ["-object", "rng-random,id=rng0,filename=/dev/urandom"]
     for device in profile.controllers(definition):
         argv += ["-device", device]
     # Those on USB come last: their controller may be one of these.
@@ -70,7 +71,9 @@ def build(
     for each in definition.devices:
         if each not in on_usb:
             argv += ["-device", other_device(each, profile)]
-    argv += _character_devices(paths, where)
+    argv += _character_devices(profile, paths, where)
+    if profile.bare:  # the buses of what follows are in there
+        argv += [*extra, *definition.qemu_args]
     argv += _tpm(definition, profile, where)
     if definition.display != "none":
         for device in profile.display():
@@ -90,7 +93,8 @@ def build(
         argv += ["-incoming", "defer"]
     if paused:
         argv.append("-S")
-    argv += [*extra, *definition.qemu_args]
+    if not profile.bare:
+        argv += [*extra, *definition.qemu_args]
     return tuple(argv)
 
 
@@ -257,21 +261,25 @@ def _kernel(definition: Definition, paths: InstancePaths) -> list[str]:
 
 
 def _character_devices(
-    paths: InstancePaths, where: InstancePaths
+    profile: Profile, paths: InstancePaths, where: InstancePaths
 ) -> list[str]:
+    """The ports, and on a board of ours what is behind them."""
     serial = escape(str(where.serial_socket))
     agent = escape(str(where.agent_socket))
+    serial_device = ["-serial", "chardev:serial0"]
+    agent_device = [
+        "-device",
+        "virtserialport,id=agentport0,bus=vserial0.0,nr=1,chardev=agent0,"
+        "name=org.qemu.guest_agent.0",
+    ]
     return [
         "-chardev",
         f"socket,id=serial0,path={serial},server=on,wait=off,"
         f"logfile={escape(str(paths.serial_log))},logappend=on",
-        "-serial",
-        "chardev:serial0",
+        *([] if profile.bare else serial_device),
         "-chardev",
         f"socket,id=agent0,path={agent},server=on,wait=off",
-        "-device",
-        "virtserialport,id=agentport0,bus=vserial0.0,nr=1,chardev=agent0,"
-        "name=org.qemu.guest_agent.0",
+        *([] if profile.bare else agent_device),
     ]
 
 
@@ -294,7 +302,9 @@ def _disk(
     disk: Disk, profile: Profile, paths: InstancePaths, order: int
 ) -> list[str]:
     node = disk_node(disk, disk.id, paths)
-    device = f"{disk_device(disk, disk.id, profile)},bootindex={order}"
+    device = disk_device(disk, disk.id, profile)
+    if not profile.bare:
+        device += f",bootindex={order}"
     return ["-blockdev", _json(node), "-device", device]
 
 
@@ -322,14 +332,25 @@ def disk_device(disk: Disk, node: str, profile: Profile) -> str:
         through = disk.cache in ("writethrough", "directsync")
         if disk.bus != "nvme":
             device += f",write-cache={'off' if through else 'on'}"
-        device += f",serial={disk.id}"
-    return device
+        if not profile.bare and "serial" not in disk.properties:
+            device += f",serial={disk.id}"
+    return device + _more(disk)
+
+
+def _more(device: Disk | Cdrom | Nic) -> str:
+    """What the definition says to a front-end in addition."""
+    return "".join(
+        f",{key}={escape(value)}" for key, value in device.properties.items()
+    )
 
 
 def _cdrom(
     cdrom: Cdrom, profile: Profile, paths: InstancePaths, order: int
 ) -> list[str]:
-    front = f"{profile.cdrom(cdrom)},id={cdrom.id},bootindex={order}"
+    front = f"{profile.cdrom(cdrom)},id={cdrom.id}"
+    if not profile.bare:
+        front += f",bootindex={order}"
+    front += _more(cdrom)
     if cdrom.file is None:
         return ["-device", front]
     node = cdrom_node(paths.directory / cdrom.file, cdrom.id)
@@ -359,7 +380,8 @@ def _nic(nic: Nic, profile: Profile) -> list[str]:
 
 def nic_device(nic: Nic, profile: Profile) -> str:
     """Return the front-end of a NIC, whose backend has the same id."""
-    return f"{profile.nic(nic)},netdev={nic.id},mac={nic.mac},id={nic.id}"
+    device = f"{profile.nic(nic)},netdev={nic.id},mac={nic.mac},id={nic.id}"
+    return device + _more(nic)
 
 
 def other_device(device: Device, profile: Profile) -> str:

@@ -4,6 +4,9 @@ from typing import Any
 
 from qemu_cli.instance.model import Definition
 
+#: Places that any number of devices can have: QEMU finds each its own.
+_SHARED = frozenset({"mmio", "auto"})
+
 
 def inconsistencies(definition: Definition) -> list[str]:
     """Name what is well-typed but can't be: doubled ids, places, ports."""
@@ -11,7 +14,7 @@ def inconsistencies(definition: Definition) -> list[str]:
     devices = definition.placed
     for what, values in (
         ("id", [device.id for device in devices]),
-        ("slot", [d.slot for d in devices if d.slot != "mmio"]),
+        ("slot", [d.slot for d in devices if d.slot not in _SHARED]),
         ("MAC", [nic.mac for nic in definition.nics]),
     ):
         problems += [

@@ -44,7 +44,7 @@ async def create(host: Host, wish: Wish, *, dry_run: bool = False) -> Created:
     :raise StateError: there is such an instance already
     """
     paths = host.paths.instance(check_name(wish.name))
-    _check_room(host, paths)
+    check_free(host, paths)
     facts = await gather(host, wish)
     definition, made = plan(paths, wish, facts)
     _check_text(definition)
@@ -54,14 +54,18 @@ async def create(host: Host, wish: Wish, *, dry_run: bool = False) -> Created:
     if dry_run:
         return Created(definition, made, facts.hint)
     async with claimed(host, paths):
-        _check_room(host, paths)
+        check_free(host, paths)
         await run(host, paths, made)
     history.note(paths, "create", command=host.who)
     host.hooks.created(vm_facts(paths, definition))
     return Created(definition, made, facts.hint)
 
 
-def _check_room(host: Host, paths: InstancePaths) -> None:
+def check_free(host: Host, paths: InstancePaths) -> None:
+    """Refuse a name that is taken.
+
+    :raise StateError: it is
+    """
     joined.check_room(host.paths, paths.name)
     if paths.journal.exists():
         return  # looked at again under the lock, after the clean-up

@@ -15,6 +15,17 @@ A place (``slot``) is where the device sits on the guest's side:
 ``usb:1``                 USB port 1
 ``mmio``                  the next virtio-mmio transport (microvm)
 ========================  ==============================================
+
+On a board without devices of our own (profile ``bare``) a place is QEMU's
+name of the bus, and what the bus takes:
+
+========================  ==============================================
+``pci.0:05.1``            PCI: device number and function (hex)
+``ide.0:1``               IDE, and SATA: the unit, on SATA always 0
+``scsi0.0:0:2:0``         SCSI: channel, id, LUN
+``usb-bus.0:1``           USB: the port
+``auto``                  wherever QEMU puts it
+========================  ==============================================
 """
 
 from collections.abc import Mapping
@@ -44,9 +55,13 @@ Bridge = Annotated[str, msgspec.Meta(pattern=r"^[^\s,/:]{1,15}$")]
 #: What ``-device`` takes; its options are separate.
 Driver = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
-DiskBus = Literal["virtio", "scsi", "sata", "nvme", "usb"]
+DiskBus = Literal["virtio", "scsi", "sata", "nvme", "usb", "ide"]
 Cache = Literal["writeback", "none", "writethrough", "directsync", "unsafe"]
 ImageFormat = Literal["qcow2", "raw", "vmdk", "vdi", "vhdx", "vpc", "qed"]
+#: What is said to a device in addition (``-device NAME,help``).
+Properties = dict[
+    Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9._-]*$")], str
+]
 DisplayKind = Literal["none", "vnc", "gtk", "sdl", "spice-app", "curses"]
 
 
@@ -149,6 +164,7 @@ class Disk(Part, frozen=True, kw_only=True):
     cache: Cache = "writeback"
     read_only: bool = False
     throttle: Throttle | None = None
+    properties: Properties = {}
 
 
 class Cdrom(Part, frozen=True, kw_only=True):
@@ -157,6 +173,7 @@ class Cdrom(Part, frozen=True, kw_only=True):
     id: Id
     slot: str
     file: str | None = None
+    properties: Properties = {}
 
 
 class Forward(Part, frozen=True, kw_only=True):
@@ -177,6 +194,7 @@ class Nic(Part, frozen=True, kw_only=True):
     backend: Literal["user", "bridge"] = "user"
     bridge: Bridge | None = None
     forwards: tuple[Forward, ...] = ()
+    properties: Properties = {}
 
 
 class Device(Part, frozen=True, kw_only=True):

@@ -32,6 +32,9 @@ class Profile(ABC):
     hotplug: bool
     #: The guest's name of the first serial port.
     console: str
+    #: There is nothing on it but what the definition names: no devices of
+    #: ours, no boot order, no serial numbers.
+    bare = False
 
     def spare_ports(self) -> int:
         """Root ports that are left free for hot-plug."""

@@ -112,6 +112,8 @@ class PciProfile(Profile):
                 return f"scsi-hd,bus=scsi0.0,scsi-id={unit}"
             case "sata":
                 return f"ide-hd,bus=ide.{unit}"
+            case "ide":
+                raise UsageError(f"profile {self.name} has no ide bus")
             case "usb":
                 return f"usb-storage,bus=usb0.0,port={unit}"
 

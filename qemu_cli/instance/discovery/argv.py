@@ -93,7 +93,7 @@ def parse(
             name = keys.get("guest", name)
 
     is_daemon = "storage-daemon" in argv[0].rpartition("/")[2] if argv else 0
-    for option, value in _options(argv):
+    for option, value in options(argv):
         if option in ("qmp", "qmp-pretty") or (
             option == "monitor" and not is_daemon
         ):
@@ -115,7 +115,7 @@ def parse(
             text = read_file(value)
             if text is None:
                 unread = value
-            for section, keys in _sections(text or ""):
+            for section, keys in sections(text or ""):
                 take(section, keys)
     return CommandLine(
         name=name,
@@ -142,12 +142,16 @@ _FIRST_KEY = {
 }
 
 
-def _options(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Split into options and their values, as QEMU does."""
+def options(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Split into options and their values, as QEMU does.
+
+    What follows no option is a disk: ``hda``.
+    """
     words = iter(argv[1:])
     for word in words:
         if not word.startswith("-"):
-            continue  # a disk
+            yield "hda", word
+            continue
         option = word[2:] if word.startswith("--") else word[1:]
         option, equals, value = option.partition("=")
         if equals:  # qemu-storage-daemon: getopt_long(3)
@@ -203,7 +207,7 @@ def _cut(text: str) -> tuple[str, str, str]:
     return head.replace("\0", ","), comma, tail.replace("\0", ",,")
 
 
-def _sections(text: str) -> Iterator[tuple[str, dict[str, str]]]:
+def sections(text: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Read a file of ``-readconfig`` (util/qemu-config.c)."""
     section, keys = "", dict[str, str]()
     for line in text.splitlines():

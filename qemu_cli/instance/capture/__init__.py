@@ -1,0 +1,1 @@
+"""From a running QEMU to a definition that starts the same machine."""
