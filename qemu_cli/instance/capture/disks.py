@@ -111,7 +111,7 @@ def _fronts(draft: Draft, ground: Ground, machine: str) -> list[_Front]:
         if front := _of_device(draft, ground, option, by_name, nodes):
             found.append(front)
     for drive in known:
-        front = _of_drive(ground, drive, machine)
+        front = _of_drive(draft, ground, drive, machine)
         if front:
             found.append(front)
     return found
@@ -159,12 +159,15 @@ def _of_device(
     )
 
 
-def _of_drive(ground: Ground, drive: Drive, machine: str) -> _Front | None:
+def _of_drive(
+    draft: Draft, ground: Ground, drive: Drive, machine: str
+) -> _Front | None:
     """A drive that QEMU makes a device for; None: not a known one."""
     if drive.interface not in ("ide", "virtio"):
         return None
     block = ground.block_of(drive.name)
     device = block.device if block else None
+    device = device or draft.nameless.get(drive.option.number)
     properties = {
         key: drive.keys[key]
         for key in ("werror", "rerror")

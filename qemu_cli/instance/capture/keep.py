@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from qemu_cli.errors import QemuCliError, StateError
+from qemu_cli.errors import NotFoundError, QemuCliError, StateError
 from qemu_cli.files import write_new
 
 
@@ -10,7 +10,10 @@ def check(path: Path) -> None:
     """Refuse a file that is there already.
 
     :raise StateError: it is
+    :raise NotFoundError: there is no directory for it
     """
+    if not path.parent.is_dir():
+        raise NotFoundError(f"there is no directory {path.parent}")
     if path.is_symlink() or path.exists():
         raise StateError(
             f"there is a file {path} already",

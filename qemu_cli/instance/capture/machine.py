@@ -155,7 +155,8 @@ def _cpus(draft: Draft, ground: Ground) -> tuple[int, int]:
         cpus = most or product
     if not most:
         most = max(cpus, product)
-    if ground.live and ground.live.cpus != cpus:
+    # A board without a CPU is started with one, as QEMU does itself.
+    if ground.live and ground.live.cpus not in (cpus, 0):
         draft.differs(
             f"{cpus} CPUs at the start",
             "some have been plugged in or out since",
@@ -183,6 +184,9 @@ def _memory(draft: Draft, ground: Ground) -> dict[str, int]:
                 f"{size + 1}M",
             )
         found["size"] = size + bool(rest)
+    if not found["size"]:
+        draft.differs("no memory at all", "a definition has 1 MiB at least")
+        found["size"] = 1
     return found
 
 

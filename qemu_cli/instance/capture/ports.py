@@ -12,15 +12,18 @@ from qemu_cli.instance.capture.words import Option, with_pairs
 _INERT = frozenset({"null", "ringbuf", "memory", "testdev", "msmouse"})
 
 _AGENT = "org.qemu.guest_agent.0"
+_MONITORS = ("mon", "qmp", "qmp-pretty", "monitor")
 _OURS = "an instance has monitors of its own"
 
 
 def ports(draft: Draft) -> None:
     """Decide about all that is, or has, a character device."""
-    monitors = {
-        option.get("chardev") for option in draft.left("mon")
-    }  # those that nothing else uses go with them
-    for option in draft.left("mon", "qmp", "qmp-pretty", "monitor"):
+    # Those that nothing else uses go with the monitors.
+    monitors = {option.get("chardev") for option in draft.left("mon")} | {
+        (option.value or "").removeprefix("chardev:")
+        for option in draft.left("qmp", "qmp-pretty", "monitor")
+    }
+    for option in draft.left(*_MONITORS):
         draft.drop(option, _OURS)
     ours = _serial(draft)
     agent = _agent(draft)
@@ -106,7 +109,7 @@ def _used(draft: Draft, chardev: str) -> bool:
         option.get("chardev") == chardev
         or option.value == f"chardev:{chardev}"
         for option in draft.options
-        if option.name not in ("chardev", "mon")
+        if option.name not in _MONITORS and option.name != "chardev"
     )
 
 
@@ -130,7 +133,7 @@ def defaults(draft: Draft, machine: str) -> None:
         "isa-parallel" not in devices
     ):
         draft.add("-parallel", "null")
-    if not (draft.has("vga") or any(map(_is_screen, devices))):
+    if not (draft.has("vga") or any(map(is_screen, devices))):
         draft.add("-vga", "std")
     if not draft.has("net", "nic", "netdev"):
         model = "e1000e" if "q35" in machine else "e1000"
@@ -147,7 +150,7 @@ def _devices(draft: Draft) -> list[Option]:
     return [option for option in draft.options if option.name == "device"]
 
 
-def _is_screen(driver: str) -> bool:
+def is_screen(driver: str) -> bool:
     """Whether QEMU makes no VGA card beside it."""
     return driver.endswith("VGA") or driver in {
         "virtio-gpu-pci", "virtio-gpu", "virtio-vga", "virtio-vga-gl",

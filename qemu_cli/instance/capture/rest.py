@@ -59,7 +59,6 @@ _PATH_KEYS = {
     "fw_cfg": ("file",),
     "object": ("mem-path", "filename", "dir"),
     "smbios": ("file",),
-    "virtfs": ("path",),
 }
 
 #: What a file name of QEMU's begins with when it is none: nbd://, rbd:

@@ -18,6 +18,7 @@ from qemu_cli.instance.capture import (
     live,
     machine,
     nics,
+    places,
     ports,
     rest,
     words,
@@ -66,27 +67,13 @@ async def capture(host: Host, vm: VM) -> Captured:
     told, why_not = await _ask(host, vm)
     procfs = ProcFS()
     view = View(procfs, process.pid)
+    absolute = where(view, process.argv)
     options = words.read(
-        process.argv, lambda path: read(_where(view, ())(path))
+        process.argv, lambda path: read(view.path(absolute(path)))
     )
     draft = Draft(options)
     ground = await _ground(host, view, process.argv, told)
-    if told is None:
-        draft.differs(
-            "its monitor",
-            f"it could not be asked ({why_not}): this is what the command "
-            "line says; what has changed since is not known",
-        )
-    elif vm.foreign and view.shares_files is False:
-        draft.differs(
-            "its files",
-            "it runs in another mount namespace: paths are its own",
-        )
-    if any(not path.startswith("/") for path in (ground.absolute("x"),)):
-        draft.differs(
-            "its directory",
-            "it may not be looked at: relative paths are left as they were",
-        )
+    surroundings(draft, ground, view, why_not)
     definition = make(draft, ground)
     now = procfs.process(process.pid)
     if now is None or now.start_time != process.start_time:
@@ -94,6 +81,31 @@ async def capture(host: Host, vm: VM) -> Captured:
     text = definitions.render(definition)
     definitions.parse(text, source="what was captured")
     return Captured(definition, text, tuple(draft.notes), told is not None)
+
+
+def surroundings(
+    draft: Draft, ground: Ground, view: View, why_not: str
+) -> None:
+    """Note what could not be seen of a process.
+
+    :param why_not: why its monitor was not asked
+    """
+    if ground.live is None:
+        draft.differs(
+            "its monitor",
+            f"it could not be asked ({why_not}): this is what the command "
+            "line says; what has changed since is not known",
+        )
+    if view.shares_files is False:
+        draft.differs(
+            "its files",
+            "it runs in another mount namespace: paths are its own",
+        )
+    if not ground.absolute("x").startswith("/"):
+        draft.differs(
+            "its directory",
+            "it may not be looked at: relative paths are left as they were",
+        )
 
 
 async def _ask(host: Host, vm: VM) -> tuple[Live | None, str]:
@@ -129,7 +141,7 @@ async def _ground(
         except UsageError:
             return None
 
-    absolute = _where(view, argv)
+    absolute = where(view, argv)
 
     def searched(text: str) -> str:
         path = absolute(text)
@@ -138,8 +150,11 @@ async def _ground(
     return Ground(arch, absolute, searched, resolve, told)
 
 
-def _where(view: View, argv: Sequence[str]) -> Callable[[str], str]:
-    """Return what makes its paths absolute; names stay as it has them."""
+def where(view: View, argv: Sequence[str]) -> Callable[[str], str]:
+    """Return what makes its paths absolute; they stay as it has them.
+
+    :param argv: of the process
+    """
     directory = view.directory()
     if "-daemonize" in argv or "--daemonize" in argv:
         directory = view.first_directory()  # it is in / now
@@ -160,6 +175,14 @@ def make(draft: Draft, ground: Ground) -> Definition:
     if ground.live:
         draft.nameless = _nameless(draft.options, ground.live)
     board = machine.machine(draft, ground)
+    if ground.live is None:
+        draft.nameless = places.places(draft.options, board.type)
+        draft.differs(
+            "places on the PCI bus",
+            "QEMU was not asked: they are worked out from the order of words"
+            if draft.nameless
+            else "QEMU was not asked: a guest may find devices elsewhere",
+        )
     own_disks = disks.disks(draft, ground, board.type)
     own_nics = nics.nics(draft, ground)
     ports.ports(draft)

@@ -31,7 +31,6 @@ FIRST_KEY = {
     "object": "qom-type",
     "smp": "cpus",
     "tpmdev": "type",
-    "virtfs": "fsdriver",
 }
 
 #: Sections of ``-readconfig`` that are called otherwise than the option.
@@ -90,6 +89,10 @@ def read(
         found.append(Option(len(found), name, value, source))
 
     for name, value in options(argv):
+        if name == "virtfs":
+            for option, parts in _virtfs(value):
+                add(option, join(parts, FIRST_KEY[option]))
+            continue
         text = read_file(value) if name == "readconfig" else None
         if text is None:
             add(name, None if name in FLAGS else value)
@@ -99,6 +102,19 @@ def read(
                 option = _SECTIONS.get(section, section)
                 add(option, join(tuple(keys.items())), value)
     return found
+
+
+def _virtfs(value: str) -> Iterator[tuple[str, Pairs]]:
+    """Turn ``-virtfs`` into the two options that it is short for."""
+    keys = dict(pairs(value, "fsdriver"))
+    tag = keys.pop("mount_tag", "")
+    name = keys.pop("id", tag)
+    driver = keys.pop("fsdriver", "local")
+    yield "fsdev", (("fsdriver", driver), ("id", name), *keys.items())
+    yield (
+        "device",
+        (("driver", "virtio-9p-pci"), ("fsdev", name), ("mount_tag", tag)),
+    )
 
 
 def pairs(value: str, first: str = "") -> Pairs:

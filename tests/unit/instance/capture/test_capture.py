@@ -117,8 +117,8 @@ def test_the_rest_of_the_board_is_said_again() -> None:
             {
                 "id": "vd",
                 "read_only": True,
-                "slot": "auto",
-                "properties": {"serial": "S", "addr": "5"},
+                "slot": "pci.0:05",
+                "properties": {"serial": "S"},
             },
         ),
         (
@@ -324,7 +324,8 @@ def test_macs_are_those_that_qemu_makes() -> None:
         ("-rtc base=localtime", ("-rtc", "base=localtime")),
         ("-mem-path m -usb", ("-mem-path", "/w/m", "-usb")),
         ("-virtfs local,path=p,mount_tag=t,security_model=none",
-         ("-virtfs", "local,path=/w/p,mount_tag=t,security_model=none")),
+         ("-fsdev", "local,id=t,path=/w/p,security_model=none", "-device",
+          "virtio-9p-pci,fsdev=t,mount_tag=t,bus=pci.0,addr=0x02")),
         ("-tpmdev emulator,id=t,chardev=c -device tpm-tis,tpmdev=t", ()),
     ],
 )  # fmt: skip
