@@ -68,6 +68,8 @@ class Draft:
     def change(self, option: Option, words: Iterable[str], why: str) -> None:
         """Other words go into ``qemu_args`` in its place."""
         self._args[option.number] = found = tuple(words)
+        if found == option.words:
+            return  # an instance has it so
         self.notes.append(Note("changed", option.text, why, " ".join(found)))
 
     def rewrite(self, option: Option, value: str, why: str) -> None:

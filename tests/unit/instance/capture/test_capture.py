@@ -374,6 +374,13 @@ def test_what_a_pc_has_without_being_told(paths: Paths) -> None:
     assert "strict=on" not in words
 
 
+def test_what_is_as_an_instance_has_it_is_no_news() -> None:
+    line = "-chardev pty,id=serial0 -serial chardev:serial0"
+    definition, notes = capture(f"-nodefaults {line}")
+    assert definition.qemu_args == ("-serial", "chardev:serial0")
+    assert "-serial" not in fates(notes)
+
+
 def test_a_kernel() -> None:
     line = "-kernel k -initrd /i -append 'a=b,c d'"
     boot = capture(line)[0].boot
