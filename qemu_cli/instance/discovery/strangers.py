@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from socket import AF_UNIX
 from types import MappingProxyType
 from typing import TYPE_CHECKING
