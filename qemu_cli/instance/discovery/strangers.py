@@ -157,7 +157,8 @@ def make_room(paths: Paths, vm: VM) -> None:
     Those of processes that have ended are removed; what listens in one
     of them is alive, though we may not see its process (pid namespaces).
     """
-    vm.paths.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for ours in (vm.paths.directory, vm.paths.runtime):  # one may be both
+        ours.mkdir(mode=0o700, parents=True, exist_ok=True)
     procfs = ProcFS()
     for directory in paths.foreign.iterdir():
         pid, _, start_time = directory.name.partition("-")
