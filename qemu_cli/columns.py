@@ -10,9 +10,19 @@ from typing import Any
 
 from cliff.columns import FormattableColumn
 
-from qemu_cli.units import format_duration, format_size
+from qemu_cli.units import format_duration, format_rate, format_size
 
-__all__ = ("Duration", "Named", "Names", "Size", "State", "human", "plain")
+__all__ = (
+    "Duration",
+    "Named",
+    "Names",
+    "Percent",
+    "Rate",
+    "Size",
+    "State",
+    "human",
+    "plain",
+)
 
 #: How :class:`State` is coloured on a terminal: SGR codes (ECMA-48).
 _COLOURS = {
@@ -50,6 +60,22 @@ class Duration(FormattableColumn[float | None]):
     def human_readable(self) -> str:
         """``3h 12m``."""
         return "" if self._value is None else format_duration(self._value)
+
+
+class Rate(FormattableColumn[float | None]):
+    """Bytes in a second, or None when it is not known."""
+
+    def human_readable(self) -> str:
+        """``1.5M/s``: short, for tables that have many of them."""
+        return "" if self._value is None else format_rate(self._value)
+
+
+class Percent(FormattableColumn[float | None]):
+    """A share in hundredths, or None when it is not known."""
+
+    def human_readable(self) -> str:
+        """``12.5%``."""
+        return "" if self._value is None else f"{self._value:.1f}%"
 
 
 class State(FormattableColumn[str]):

@@ -69,6 +69,19 @@ def format_size(size_bytes: int) -> str:
     return f"{size / 1024:.1f} EiB"
 
 
+def format_rate(bytes_s: float) -> str:
+    """Turn bytes in a second into ``"1.5M/s"``: seven characters at most."""
+    if bytes_s < 999.5:
+        return f"{round(bytes_s)}B/s"
+    for unit in "KMGTPE":
+        bytes_s /= 1024
+        if bytes_s < 9.95:
+            return f"{bytes_s:.1f}{unit}/s"
+        if bytes_s < 999.5 or unit == "E":
+            break
+    return f"{round(bytes_s)}{unit}/s"
+
+
 def format_duration(seconds: float) -> str:
     """Turn seconds into ``"3h 12m"``: the two largest units."""
     if seconds < 1:

@@ -18,7 +18,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "kill",
         "delete",
     ),
-    "Look": ("list", "show", "log", "console", "events", "wait"),
+    "Look": ("list", "show", "stats", "log", "console", "events", "wait"),
     "Change": (
         "set",
         "edit",

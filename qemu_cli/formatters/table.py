@@ -10,13 +10,21 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from qemu_cli import settings
-from qemu_cli.columns import Duration, Size, State, human, plain
+from qemu_cli.columns import (
+    Duration,
+    Percent,
+    Rate,
+    Size,
+    State,
+    human,
+    plain,
+)
 from qemu_cli.ui import printable
 
 _GAP = "  "
 
 #: A table shows human units, so the name need not say them.
-_UNITS = ("_mib", "_bytes", "_s")
+_UNITS = ("_mib", "_bytes_s", "_bytes", "_s", "_percent")
 
 
 class Table:
@@ -111,7 +119,7 @@ def cut(text: str, room: int) -> str:
 def _is_number(column: Sequence[Any]) -> bool:
     return all(
         value is None
-        or isinstance(value, Size | Duration)
+        or isinstance(value, Size | Duration | Rate | Percent)
         or (isinstance(value, int | float) and not isinstance(value, bool))
         for value in column
     )

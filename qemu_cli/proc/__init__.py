@@ -26,8 +26,8 @@ from qemu_cli.proc.sockets import (
     parse_unix,
 )
 
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Process(NamedTuple):
@@ -114,7 +114,7 @@ class ProcFS:
 
     def uptime_s(self, process: Process) -> float:
         """How long the process has been running."""
-        return max(0.0, self._host_s - process.start_time / _TICKS_PER_S)
+        return max(0.0, self._host_s - process.start_time / TICKS_PER_S)
 
     @functools.cached_property
     def _host_s(self) -> float:
@@ -126,14 +126,14 @@ class ProcFS:
         :raise NotFoundError: it has ended
         """
         stat = self._stat_of(process)
-        return (int(stat[11]) + int(stat[12])) / _TICKS_PER_S
+        return (int(stat[11]) + int(stat[12])) / TICKS_PER_S
 
     def rss_bytes(self, process: Process) -> int:
         """Memory of the host that it occupies now (resident set size).
 
         :raise NotFoundError: it has ended
         """
-        return int(self._stat_of(process)[21]) * _PAGE_BYTES
+        return int(self._stat_of(process)[21]) * PAGE_BYTES
 
     def memory_bytes(self, process: Process) -> int:
         """What it holds in memory and in swap, huge pages included.

@@ -190,7 +190,7 @@ def build(
     devices = tuple(
         Device(
             qdev=block.get("qdev") or block["device"],
-            id=_id(block),
+            id=device_id(block),
             node=block.get("inserted", {}).get("node-name"),
             removable=block["removable"],
             plugged=bool(block.get("qdev")),
@@ -219,7 +219,8 @@ def _node(raw: Mapping[str, Any], children: Mapping[str, str]) -> Node:
     )
 
 
-def _id(block: Mapping[str, Any]) -> str:
+def device_id(block: Mapping[str, Any]) -> str:
+    """How people call the device of ``query-block``, ``query-blockstats``."""
     place, drive = str(block.get("qdev", "")), str(block["device"])
     given = place and (place[0] != "/" or place.startswith(_GIVEN))
     if drive and not given:

@@ -5,10 +5,13 @@
 
 writes qmp/NAME.jsonl beside this file: the greeting, then one exchange a
 line with the events that came before the reply.  QEMU_CLI_TEST_QEMU names
-the QEMU.  Ours was made with:
+the QEMU.  Ours were made with:
 
     record.py none query-status query-version query-name query-commands \\
         query-chardev query-block query-jobs stop cont -- -machine none
+
+and stats-tcg, stats-kvm with the questions of instance/stats/counters.py,
+to two CPUs, 64 MiB and a virtio-blk-pci vd0; the latter has a balloon.
 """
 
 import json

@@ -11,6 +11,8 @@ from qemu_cli.columns import (
     Duration,
     Named,
     Names,
+    Percent,
+    Rate,
     Size,
     State,
     flat,
@@ -57,8 +59,37 @@ def test_durations(seconds, text):
     assert plain(Duration(seconds)) == seconds
 
 
+@pytest.mark.parametrize(
+    ("bytes_s", "text"),
+    [
+        (0.0, "0B/s"),
+        (999.4, "999B/s"),
+        (1000, "1.0K/s"),
+        (10 * 1024, "10K/s"),
+        (1023 * 1024, "1.0M/s"),
+        (1.5 * 2**30, "1.5G/s"),
+        (2.0**70, "1024E/s"),
+    ],
+)
+def test_rates_are_short(bytes_s, text):
+    assert human(Rate(bytes_s)) == text
+    assert plain(Rate(bytes_s)) == bytes_s
+    assert len(text) <= 7
+
+
+def test_percent():
+    assert human(Percent(150.04)) == "150.0%"
+    assert plain(Percent(150.04)) == 150.04
+
+
 def test_what_is_not_known_is_empty_and_null():
-    for value in (None, Size(None), Duration(None)):
+    for value in (
+        None,
+        Size(None),
+        Duration(None),
+        Rate(None),
+        Percent(None),
+    ):
         assert human(value) == ""
         assert plain(value) is None
 
