@@ -1,7 +1,7 @@
 """What every operation on an instance needs from the program around it."""
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from qemu_cli import settings
@@ -75,6 +75,15 @@ class Host(NamedTuple):
             vm for vm in self.strangers(procfs) if vm.paths.exports.is_dir()
         ]
 
+    def telling(self, tell: Callable[[str], None]) -> "Host":
+        """Return the same, for who has the screen for himself.
+
+        :param tell: gets what is said and warned; progress is not shown
+        """
+        return self._replace(
+            hooks=Hooks(tell), say=tell, warn=tell, progress=_no_progress
+        )
+
     async def schema(self, vm: "VM", session: "Session") -> "Schema":
         """What the QEMU of a running VM takes, from itself or the cache."""
         from qemu_cli.qmp import schema
@@ -100,6 +109,13 @@ class Host(NamedTuple):
             lock_timeout_s=config[settings.LOCK_TIMEOUT],
         )
         return self._replace(config=config, sessions=sessions)
+
+
+@contextmanager
+def _no_progress(
+    label: str, unit: Unit = ""
+) -> Iterator[Callable[[int, int], None]]:
+    yield lambda current, total: None
 
 
 def vm_facts(

@@ -1,0 +1,1 @@
+"""``qemu top``: a full-screen view of all VMs."""
