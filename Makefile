@@ -89,9 +89,11 @@ test-qemu10: test-packages $(VENV)/installed $(VENV)/tools $(GUEST)/initrd.gz
 	    QEMU_CLI_TEST_QEMU=$(QEMU10)/bin/qemu-system-x86_64 \
 	    $(call run_tests,$(BIN)) -n 2 tests/functional $(ARGS)
 
-bench: demo-packages $(VENV)/installed $(GUEST)/initrd.gz
+bench: demo-packages $(VENV)/installed $(PLUGINS_VENV)/installed \
+    $(GUEST)/initrd.gz
 	@tools/packages.sh $(BENCH_PACKAGES)
-	$(BIN)/python benchmarks/run.py $(ARGS)
+	QEMU_CLI_BENCH_TOP=$(PLUGINS_BIN)/qemu \
+	    $(BIN)/python benchmarks/run.py $(ARGS)
 
 guest: demo-packages $(GUEST)/initrd.gz
 

@@ -12,7 +12,10 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-PARTS = ("startup", "starting", "many", "foreign", "exports", "snapshots")
+PARTS = (
+    *("startup", "starting", "many", "foreign", "top"),
+    *("exports", "snapshots"),
+)
 
 
 def main() -> int:
