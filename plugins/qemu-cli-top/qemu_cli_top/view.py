@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
@@ -210,14 +212,17 @@ class TopApp(App[None]):
             self.push_screen(Log(vm))
 
     def action_console(self) -> None:
-        """Say how to get to its console."""
+        """Go to its console; this view is back when that is left."""
         vm = self.selected
         if vm is None:
             return
         if vm.foreign:
             self.tell(f"{vm.name} has its console where it was started")
-        else:
-            self.tell(f"in another terminal: qemu console {vm.name}")
+            return
+        command = [sys.executable, "-P", "-m", "qemu_cli", "console", vm.name]
+        with self.suspend():
+            if subprocess.run(command, check=False).returncode:
+                input("Enter goes back. ")  # what went wrong can be read
 
     def tell(
         self, text: str, *, severity: SeverityLevel = "information"

@@ -46,6 +46,40 @@ def test_it_shows_vms_and_quits(terminal, start):
     assert child.exitstatus == 0
 
 
+def test_to_the_console_and_back(terminal, start):
+    start("web")
+    child = terminal()
+    child.expect("1 VM, 1 running")
+    child.send("c")
+    child.expect("Ctrl-]")
+    child.send("\x1d")
+    child.expect("1 VM, 1 running")  # drawn anew
+    child.send("q")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_a_console_that_fails_says_why(terminal, start, qemu_home):
+    start("web")
+    child = terminal()
+    child.expect("1 VM, 1 running")
+    holder = pexpect.spawn(
+        sys.executable,
+        ["-m", "qemu_cli", "console", "web"],
+        env=qemu_home.environment,
+        timeout=TIMEOUT_S,
+        encoding="utf-8",
+    )
+    holder.expect("Ctrl-]")
+    child.send("c")
+    child.expect("error: ")
+    child.expect("Enter goes back")
+    child.send("\r")
+    child.expect("1 VM, 1 running")
+    holder.close(force=True)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_ended_by_a_signal_it_leaves_the_terminal_as_it_was(
     terminal, start, number
