@@ -91,4 +91,7 @@ class Leave(Command):
         host = self.app.host
         vm = resolve.anyone(host, parsed_args.reference, ask=False)
         joined.leave(host.paths, vm)
-        self.app.ui.say(f"{vm.name}: left; it is {vm.reference} again")
+        own = vm.foreign.name if vm.foreign else vm.name
+        self.app.ui.say(
+            f"{vm.name}: left; it is '{own}' again ({vm.reference})"
+        )

@@ -23,12 +23,14 @@ async def adopt(
 
     :raise UsageError: it can't be called so, or a path is not absolute
     :raise DefinitionError: the definition can't be understood
-    :raise NotFoundError: a file that it names is missing
+    :raise NotFoundError: it is missing, or a file that it names
     :raise StateError: there is such an instance, or another one needs a
         disk as it is
     """
     paths = host.paths.instance(check_name(name))
     check_free(host, paths)
+    if not file.exists():
+        raise NotFoundError(f"there is no file {file}")
     definition = definitions.load(file)
     profile = pick("qemu_cli.profiles", definition.profile)()
     qemu = binary.find(definition.arch, host.config)

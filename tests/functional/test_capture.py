@@ -188,7 +188,8 @@ def test_a_definition_that_is_no_instance_yet(old: Old) -> None:
     both = home("create", "web", "--definition", file, "--memory", "1G")
     assert both.rc == 2
     assert "--memory can't go with it" in both.err
-    assert home("create", "web", "--definition", "nowhere").rc != 0
+    nowhere = home("create", "web", "--definition", "nowhere")
+    assert (nowhere.rc, "there is no file nowhere" in nowhere.err) == (3, True)
     made = home("create", "web", "--definition", file, "-f", "json")
     assert made.json["disks"] == [str(image)]
     again = home("create", "web2", "--definition", file)

@@ -48,7 +48,8 @@ def test_by_its_new_name_and_by_its_own(
         assert "no instance of yours" in refused.err
     left = qemu_home("leave", "web")
     assert left.rc == 0
-    assert f"web: left; it is pid:{qemu.pid} again" in left.err
+    own = f"'own {os.getpid()}' again (pid:{qemu.pid})"
+    assert f"web: left; it is {own}" in left.err
     assert qemu_home("show", "web").rc == 3
     refused = qemu_home("log", f"pid:{qemu.pid}")
     assert refused.rc == 4
