@@ -132,10 +132,12 @@ async def _machine(host: Host, vm: VM) -> list[str]:
     from qemu_cli.instance.snapshots import machine  # it uses this module
 
     assert vm.process is not None  # noqa: S101
-    argv = vm.process.argv
-    if await machine.difference(host, vm, vm.definition):
+    argv, definition = vm.process.argv, vm.definition
+    defined = machine.argv_of(host, vm.paths, definition, argv[0])
+    words = machine.words(defined)
+    if await machine.difference(host, vm, definition, words):
         return comparable(argv)  # the next start says what it is
-    return comparable(machine.argv_of(host, vm.paths, vm.definition, argv[0]))
+    return comparable(defined)
 
 
 def load(paths: InstancePaths) -> Saved | None:

@@ -54,6 +54,15 @@ async def look(session: "Session") -> Machine:
     return Machine(frozenset(ids), frozenset(places))
 
 
+async def plugged(session: "Session") -> frozenset[str]:
+    """Ask for the ids alone: one question, not one for each device."""
+    return frozenset(
+        device
+        for device, kind in await _children(session, CONTAINERS[0])
+        if not kind.endswith("-cpu")
+    )
+
+
 async def _place(session: "Session", path: str, bus: str) -> str:
     """Where a device sits: its bus, and its number there if it has one."""
     if bus == "scsi0.0":

@@ -9,6 +9,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from qemu_cli.errors import StateError
 from qemu_cli.extensions import pick
@@ -65,38 +66,49 @@ def argv_of(
     )
 
 
-async def running(host: Host, vm: VM, definition: Definition) -> list[str]:
-    """Return the words of the machine that runs, with what was plugged in.
+class Running(NamedTuple):
+    """The machine that runs, with what was plugged in since its start.
 
-    :param definition: of today; it knows what that is
+    :param ids: of all devices that have one
+    """
+
+    words: list[str]
+    ids: frozenset[str]
+
+
+async def running(host: Host, vm: VM, defined: Sequence[str]) -> Running:
+    """Look at the machine that runs.
+
+    :param defined: that of its definition, which knows what was plugged in
     """
     assert vm.process is not None  # noqa: S101
-    argv = vm.process.argv
-    defined = of_definition(host, vm.paths, definition, argv[0])
-    async with host.sessions.open(vm.monitors) as session:
-        ids = (await slots.look(session)).ids
+    async with (
+        host.sessions.open(vm.monitors) as session,
+        session.exchange(),
+    ):
+        ids = await slots.plugged(session)
         cpus = await session.execute("query-cpus-fast")
-    return with_plugged(words(argv), defined, ids, len(cpus))
+    now = with_plugged(words(vm.process.argv), defined, ids, len(cpus))
+    return Running(now, ids)
 
 
-async def difference(host: Host, vm: VM, definition: Definition) -> str:
+async def difference(
+    host: Host, vm: VM, definition: Definition, defined: Sequence[str]
+) -> str:
     """Name what a running machine and that of its definition do not share.
 
+    :param defined: the latter, see :func:`of_definition`
     :return: empty: they are the same machine
     """
     assert vm.process is not None  # noqa: S101
-    argv = vm.process.argv
-    defined = of_definition(host, vm.paths, definition, argv[0])
-    now = await running(host, vm, definition)
+    now, ids = await running(host, vm, defined)
     others = [word for word in defined if word not in now]
     others += [word for word in now if word not in defined]
     if others:
         return others[0]
     if sorted(now) != sorted(defined):
         return "in another order"
-    async with host.sessions.open(vm.monitors) as session:
-        ids = (await slots.look(session)).ids
-    known = ids_of(argv) | {each.id for each in definition.placed}
+    known = ids_of(vm.process.argv) | {each.id for each in definition.placed}
     by_hand = sorted(ids - known)
     return f"{by_hand[0]} was plugged in by hand" if by_hand else ""
 
@@ -119,13 +131,13 @@ async def memory(host: Host, vm: VM, definition: Definition) -> Memory:
     """
     assert vm.process is not None  # noqa: S101
     assert vm.version is not None  # noqa: S101
-    if other := await difference(host, vm, definition):
+    defined = of_definition(host, vm.paths, definition, vm.process.argv[0])
+    if other := await difference(host, vm, definition, defined):
         raise StateError(
             f"the definition of '{vm.name}' makes another machine than the "
             f"one that runs ({other}): nobody could go back to its RAM",
             hint="undo that change, or restart the VM, so that it counts; "
             "--external takes the disks alone",
         )
-    defined = of_definition(host, vm.paths, definition, vm.process.argv[0])
     is_running = vm.state == "running"
     return Memory(defined, vm.version, is_running, size_bytes=0, seconds=0.0)

@@ -131,7 +131,10 @@ async def _running(
     host: Host, vm: VM, wanted: Sequence[Image], *, whole: bool
 ) -> Parts:
     """Match the definition's images with what QEMU has open."""
-    async with host.sessions.open(vm.monitors) as session:
+    async with (
+        host.sessions.open(vm.monitors) as session,
+        session.exchange(),
+    ):
         found = await graph.read(session)
         devices = {image: _device(vm, image, found) for image in wanted}
         await check_idle(session, vm, found, devices.values())

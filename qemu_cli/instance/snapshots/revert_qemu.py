@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from qemu_cli.errors import StateError
 from qemu_cli.instance import saved
-from qemu_cli.instance.disks import slots
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.snapshots import machine
@@ -38,16 +37,17 @@ async def same(
         return None, f"it is {vm.run_state}"
     if vm.version < memory.version:
         return None, "it was taken with a newer QEMU"
+    binary = vm.process.argv[0]
+    defined = machine.of_definition(host, vm.paths, vm.definition, binary)
+    now, ids = await machine.running(host, vm, defined)
     async with host.sessions.open(vm.monitors) as session:
-        ids = (await slots.look(session)).ids
         found = await graph.read(session)
     wanted = _device_ids(host, vm, after)
     if memory.argv and ids != wanted:
         others = ", ".join(sorted(ids ^ wanted))
         return None, f"it had other devices ({others})"
     # QEMU finds the parts of a RAM by name, in whatever order.
-    now = sorted(await machine.running(host, vm, vm.definition))
-    other = saved.difference(now, sorted(memory.argv))
+    other = saved.difference(sorted(now), sorted(memory.argv))
     if memory.argv and other:
         return None, f"the machine was another ({other})"
     active = {
