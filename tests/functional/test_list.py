@@ -33,6 +33,7 @@ KEYS = [
     "user",
     "monitor_reason",
     "monitor_holder",
+    "joined",
 ]
 
 

@@ -26,6 +26,7 @@ LAYER = "changes the active layer"
 MACHINE = "changes its machine"
 IMAGES = "changes images below"
 TREE = "have no tree here"
+LOG = "it has no log"
 
 REFUSED = (
     ("start", DEFINITION),
@@ -37,7 +38,7 @@ REFUSED = (
     ("clone other", DEFINITION),
     ("autostart enable", DEFINITION),
     ("autostart disable", DEFINITION),
-    ("log", DEFINITION),
+    ("log", LOG),
     ("console", DEFINITION),
     ("guest thaw", DEFINITION),
     ("snapshot list --tree", TREE),
@@ -212,6 +213,17 @@ def test_jobs(foreign: Foreign, stranger: Start) -> None:
     assert "has no job" in vm.refused("job", "show", vm.ref, rc=3)
 
 
+def watches(pid: int) -> bool:
+    """Whether a command has found what it waits for."""
+    try:
+        opened = [
+            file.readlink() for file in Path(f"/proc/{pid}/fd").iterdir()
+        ]
+    except FileNotFoundError:  # closed meanwhile
+        return False
+    return any("inotify" in str(file) for file in opened)
+
+
 def test_waiting(stranger: Start) -> None:
     vm = stranger()
     vm.ok("wait", vm.ref, "--for", "running", "--timeout", "30s")
@@ -224,6 +236,7 @@ def test_waiting(stranger: Start) -> None:
         env=vm.home.environment,
         stderr=subprocess.PIPE,
     ) as waits:
+        until(lambda: watches(waits.pid))
         vm.ok("quit", vm.ref)
         assert waits.stderr is not None
         assert b"stopped" in waits.stderr.read()

@@ -11,6 +11,7 @@ from qemu_cli.testing.home import QemuHome
 from tests.functional.foreign.libvirt import Libvirt, libvirtd
 from tests.functional.foreign.test_commands import (
     ASKS,
+    LOG,
     REFUSED,
     asking,
     with_name,
@@ -51,7 +52,8 @@ def test_a_domain_is_seen_and_left_alone(
         refused = qemu_home(*with_name(command, NAME))
         assert refused.rc == 4, (command, refused)
         assert why in refused.err, command
-        assert "it belongs to libvirt: use 'virsh'" in refused.err, command
+        ways = ("it belongs to libvirt: use 'virsh'", "'qemu join pid:")
+        assert ways[why == LOG] in refused.err, command
     asked = qemu_home("shutdown", NAME, "--timeout", "1s")
     assert (asked.rc, "use 'virsh'" in asked.err) == (6, True), asked
     # libvirt has noticed none of it.
