@@ -53,6 +53,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "device list",
         "device add",
         "device remove",
+        "cpu set",
+        "memory set",
         "usb list",
         "usb add",
         "usb remove",

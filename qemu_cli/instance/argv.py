@@ -6,9 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qemu_cli.instance.model import Cdrom, Definition, Device, Disk, Nic
+from qemu_cli.instance.model import (
+    Cdrom,
+    Cpu,
+    Definition,
+    Device,
+    Dimm,
+    Disk,
+    Nic,
+)
 from qemu_cli.paths import InstancePaths
 from qemu_cli.profiles.base import Profile
+
+#: What stands before the id of a DIMM in that of its back-end.
+BACKEND = "mem-"
 
 SANDBOX = (
     "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
@@ -66,6 +77,10 @@ def build(
         argv += ["-object", "rng-random,id=rng0,filename=/dev/urandom"]
     for device in profile.controllers(definition):
         argv += ["-device", device]
+    for cpu in definition.cpus:
+        argv += ["-device", cpu_device(cpu)]
+    for dimm in definition.dimms:
+        argv += ["-object", dimm_memory(dimm), "-device", dimm_device(dimm)]
     # Those on USB come last: their controller may be one of these.
     on_usb = [each for each in definition.devices if is_on_usb(each)]
     for each in definition.devices:
@@ -392,6 +407,22 @@ def other_device(device: Device, profile: Profile) -> str:
     for key, value in device.options.items():
         words.append(f"{key}={escape(option_text(value))}")
     return ",".join(words)
+
+
+def cpu_device(cpu: Cpu) -> str:
+    """Return a CPU that is there from the start, as if plugged in."""
+    place = "".join(f",{key}={value}" for key, value in cpu.place.items())
+    return f"{cpu.driver},id={cpu.id}{place}"
+
+
+def dimm_memory(dimm: Dimm) -> str:
+    """Return the back-end of a DIMM."""
+    return f"memory-backend-ram,id={BACKEND}{dimm.id},size={dimm.size_mib}M"
+
+
+def dimm_device(dimm: Dimm) -> str:
+    """Return the front-end of a DIMM."""
+    return f"pc-dimm,id={dimm.id},memdev={BACKEND}{dimm.id},slot={dimm.slot}"
 
 
 def option_text(value: bool | int | str) -> str:

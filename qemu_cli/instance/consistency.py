@@ -13,7 +13,13 @@ def inconsistencies(definition: Definition) -> list[str]:
     problems = []
     devices = definition.placed
     for what, values in (
-        ("id", [device.id for device in devices]),
+        (
+            "id",
+            [
+                each.id
+                for each in (*devices, *definition.cpus, *definition.dimms)
+            ],
+        ),
         ("slot", [d.slot for d in devices if d.slot not in _SHARED]),
         ("MAC", [nic.mac for nic in definition.nics]),
     ):
@@ -26,10 +32,11 @@ def inconsistencies(definition: Definition) -> list[str]:
         for protocol, port in _twice(ports)
     ]
     machine = definition.machine
-    if machine.max_cpus < machine.cpus:
+    if machine.max_cpus < definition.cpu_count:
         problems.append("machine.max_cpus is less than machine.cpus")
     if machine.max_memory_mib and machine.max_memory_mib < machine.memory_mib:
         problems.append("machine.max_memory_mib is less than memory_mib")
+    problems += _dimms(definition)
     if definition.firmware.kind == "uefi" and not definition.firmware.code:
         problems.append("firmware.code is missing: UEFI needs its code file")
     problems += [
@@ -43,6 +50,19 @@ def inconsistencies(definition: Definition) -> list[str]:
         for nic in definition.nics
         if nic.backend == "bridge" and not nic.bridge
     ]
+    return problems
+
+
+def _dimms(definition: Definition) -> list[str]:
+    machine, dimms = definition.machine, definition.dimms
+    problems = [
+        f"the slot {slot} has two DIMMs"
+        for slot in _twice([dimm.slot for dimm in dimms])
+    ]
+    if any(dimm.slot >= machine.memory_slots for dimm in dimms):
+        problems.append("machine.memory_slots are too few for the DIMMs")
+    if dimms and definition.memory_mib > machine.max_memory_mib:
+        problems.append("machine.max_memory_mib is less than all memory")
     return problems
 
 

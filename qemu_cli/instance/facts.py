@@ -91,8 +91,8 @@ def from_definition(definition: "Definition") -> Facts:
         definition.arch,
         machine.type,
         machine.accel,
-        machine.cpus,
-        machine.memory_mib,
+        definition.cpu_count,
+        definition.memory_mib,
         tuple(
             Forward(f.host_address, f.host_port, f.guest_port, f.protocol)
             for f in definition.forwards

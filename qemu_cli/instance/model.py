@@ -209,6 +209,32 @@ class Device(Part, frozen=True, kw_only=True):
     options: dict[str, bool | int | str] = {}
 
 
+class Cpu(Part, frozen=True, kw_only=True):
+    """A CPU that was plugged in beside those of ``machine.cpus``.
+
+    How many queues a disk has goes by those of the start: it would be
+    another machine if they were counted together.
+
+    :param driver: QEMU's word for the model
+    :param place: its socket, core and so on, as QEMU counts them
+    """
+
+    id: Id
+    driver: Driver
+    place: dict[str, int]
+
+
+class Dimm(Part, frozen=True, kw_only=True):
+    """Memory that was plugged in beside that of ``machine.memory_mib``.
+
+    :param slot: a number; the one that was plugged in last has the highest
+    """
+
+    id: Id
+    size_mib: Annotated[int, msgspec.Meta(ge=1, le=1 << 30)]
+    slot: Annotated[int, msgspec.Meta(ge=0, le=255)]
+
+
 class Image(NamedTuple):
     """An image that a guest's machine stands on.
 
@@ -237,6 +263,8 @@ class Definition(Part, frozen=True, kw_only=True):
     cdroms: tuple[Cdrom, ...] = ()
     nics: tuple[Nic, ...] = ()
     devices: tuple[Device, ...] = ()
+    cpus: tuple[Cpu, ...] = ()
+    dimms: tuple[Dimm, ...] = ()
     display: DisplayKind = "none"
     tpm: bool = False
     qemu_args: tuple[str, ...] = ()
@@ -275,6 +303,23 @@ class Definition(Part, frozen=True, kw_only=True):
     def placed(self) -> "tuple[Disk | Cdrom | Nic | Device, ...]":
         """All that has an id and a place."""
         return self.disks + self.cdroms + self.nics + self.devices
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids of all that is plugged into the machine."""
+        plugged = (*self.placed, *self.cpus, *self.dimms)
+        return frozenset(each.id for each in plugged)
+
+    @property
+    def cpu_count(self) -> int:
+        """All CPUs that the next start has."""
+        return self.machine.cpus + len(self.cpus)
+
+    @property
+    def memory_mib(self) -> int:
+        """All memory that the next start has, DIMMs included."""
+        plugged = sum(dimm.size_mib for dimm in self.dimms)
+        return self.machine.memory_mib + plugged
 
     @property
     def files(self) -> dict[str, str]:

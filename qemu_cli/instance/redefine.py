@@ -128,7 +128,7 @@ async def _replace(
     paths = vm.paths
     before = _understood(vm)
     changes = keys.differences(before, after) if before else None
-    await _check(host, paths, before, after)
+    await check(host, paths, before, after)
     machine_changes = not before or (
         _machine(host, paths, before) != _machine(host, paths, after)
     )
@@ -170,7 +170,7 @@ def _machine(
     return saved.comparable(words)
 
 
-async def _check(
+async def check(
     host: Host,
     paths: InstancePaths,
     before: Definition | None,

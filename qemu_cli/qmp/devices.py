@@ -27,6 +27,11 @@ async def unplug(session: "Session", device: str, timeout_s: float) -> None:
         try:
             await session.execute("device_del", {"id": device})
         except RefusedError as error:
+            if "request for not supported" in str(error):
+                error.hint = (
+                    f"no operating system runs there that could let go of "
+                    f"{name}; --next-start leaves the machine as it is"
+                )
             # Somebody has asked before.
             if "already in the process of unplug" not in str(error):
                 raise

@@ -89,7 +89,7 @@ async def add(
             )
         elif bus == "usb":
             check_usb_at_start(now.name, profile)
-        taken = {each.id for each in definition.placed} | machine.ids
+        taken = definition.ids | machine.ids
         if wish.id in taken:
             raise StateError(f"there is a device '{wish.id}' already")
         if driver.name == _NIC:
@@ -190,7 +190,7 @@ def _other(
     options: drivers.Options,
     profile: Profile,
     slot: str,
-    taken: set[str],
+    taken: frozenset[str],
 ) -> Added:
     if driver.name.endswith("xhci"):
         options = {**_USB_PORTS, **options}

@@ -71,7 +71,7 @@ def _compared(
     there = {each.id for each in plugged}
     return [
         each._replace(problem=BY_HAND)
-        if each.id and each.id not in known and each.kind != "cpu"
+        if each.id and each.id not in known
         else each
         for each in plugged
     ] + [
@@ -188,6 +188,8 @@ def _place_of(keys: dict[str, str]) -> str:
     bus = keys.get("bus", "")
     if bus == "usb0.0":
         return f"usb:{keys.get('port')}"
+    if "memdev" in keys:
+        return f"dimm:{keys.get('slot')}"
     if not bus or "addr" not in keys:
         return bus
     number, _, function = keys["addr"].partition(".")

@@ -7,49 +7,35 @@ another command line than its own: RAM that is written then fits to that.
 import re
 from collections.abc import Iterator, Sequence
 
+from qemu_cli.instance.argv import BACKEND
+
 #: Options whose value is the next word.
-_WITH_VALUE = frozenset({"-device", "-netdev", "-object", "-smp", "-append"})
+_WITH_VALUE = frozenset({"-device", "-netdev", "-object", "-append"})
 
 _ID = re.compile(r"(?:.*,)?id=([^,]+)(?:,.*)?")
 
-#: What stands before the id of a DIMM in that of its back-end.
-BACKEND = "mem-"
-
 
 def with_plugged(
-    now: Sequence[str],
-    defined: Sequence[str],
-    ids: frozenset[str],
-    cpus: int,
+    now: Sequence[str], defined: Sequence[str], ids: frozenset[str]
 ) -> list[str]:
     """Return the words that would make a running machine as it is.
 
     :param now: those that it was started with
     :param defined: those of its definition, which knows what was plugged in
     :param ids: of the devices that QEMU has
-    :param cpus: how many it has
     """
     started = list(_groups(now))
     own = {_id(group) for group in started if group[0] == "-device"}
     words: list[str] = []
     for group in started:
         id = _id(group)
-        if group[0] == "-smp":
-            words += ["-smp", smp(group[1], cpus)]
-        elif id is None or id not in own or id in ids:
+        if id is None or id not in own or id in ids:
             words += group
     for group in _groups(defined):
         id = _id(group)
         if id is not None and id in ids and id not in own:
             words += group
     return words
-
-
-def smp(value: str, cpus: int) -> str:
-    """Change the number in what ``-smp`` has of us."""
-    count, _, rest = value.partition(",")
-    most = rest.removeprefix("maxcpus=") or count
-    return str(cpus) if most == str(cpus) else f"{cpus},maxcpus={most}"
 
 
 def _groups(words: Sequence[str]) -> Iterator[tuple[str, ...]]:

@@ -100,7 +100,7 @@ def free_id(
 
     :raise StateError: there are too many files
     """
-    taken = {device.id for device in definition.placed}
+    taken = set(definition.ids)
     taken |= running.machine.ids | running.nodes
     taken |= {
         path.name.partition(".")[0] for path in paths.directory.iterdir()

@@ -42,10 +42,10 @@ async def look(session: "Session") -> Machine:
     async with session.exchange():
         for container in CONTAINERS:
             for device, kind in await _children(session, container):
-                if kind.endswith("-cpu"):
-                    continue  # a number of CPUs is no list of devices
                 if container == CONTAINERS[0]:
                     ids.add(device)
+                if kind.endswith("-cpu"):
+                    continue  # it is on no bus
                 path = f"{container}/{device}"
                 bus = await _get(session, path, "parent_bus")
                 if bus:
@@ -57,9 +57,7 @@ async def look(session: "Session") -> Machine:
 async def plugged(session: "Session") -> frozenset[str]:
     """Ask for the ids alone: one question, not one for each device."""
     return frozenset(
-        device
-        for device, kind in await _children(session, CONTAINERS[0])
-        if not kind.endswith("-cpu")
+        device for device, _ in await _children(session, CONTAINERS[0])
     )
 
 

@@ -82,13 +82,9 @@ async def running(host: Host, vm: VM, defined: Sequence[str]) -> Running:
     :param defined: that of its definition, which knows what was plugged in
     """
     assert vm.process is not None  # noqa: S101
-    async with (
-        host.sessions.open(vm.monitors) as session,
-        session.exchange(),
-    ):
+    async with host.sessions.open(vm.monitors) as session:
         ids = await slots.plugged(session)
-        cpus = await session.execute("query-cpus-fast")
-    now = with_plugged(words(vm.process.argv), defined, ids, len(cpus))
+    now = with_plugged(words(vm.process.argv), defined, ids)
     return Running(now, ids)
 
 
@@ -108,7 +104,8 @@ async def difference(
         return others[0]
     if sorted(now) != sorted(defined):
         return "in another order"
-    known = ids_of(vm.process.argv) | {each.id for each in definition.placed}
+    known = ids_of(vm.process.argv)
+    known |= definition.ids
     by_hand = sorted(ids - known)
     return f"{by_hand[0]} was plugged in by hand" if by_hand else ""
 

@@ -1,8 +1,6 @@
 """The words of a machine that devices came to and went from."""
 
-import pytest
-
-from qemu_cli.instance.devices.words import smp, with_plugged
+from qemu_cli.instance.devices.words import with_plugged
 
 START = [
     *("-nodefaults", "-smp", "1,maxcpus=4", "-append", "-device"),
@@ -14,11 +12,11 @@ START = [
 
 def test_nothing_has_changed() -> None:
     ids = frozenset({"net0", "rng0"})
-    assert with_plugged(START, START, ids, 1) == START
+    assert with_plugged(START, START, ids) == START
 
 
 def test_what_has_gone_is_not_there_nor_is_its_back_end() -> None:
-    words = with_plugged(START, [], frozenset({"rng0"}), 1)
+    words = with_plugged(START, [], frozenset({"rng0"}))
     assert "rng,id=rng0" in words and "anonymous" in words
     assert not any("net0" in word for word in words)
     assert "rng-random,id=source,filename=/dev/urandom" in words
@@ -31,21 +29,8 @@ def test_what_has_come_is_as_the_definition_says() -> None:
         *("-device", "waits,id=later"),
     ]
     ids = frozenset({"net0", "rng0", "dimm0"})
-    words = with_plugged(START, [*START, *came], ids, 2)
+    words = with_plugged(START, [*START, *came], ids)
     assert words == [
-        *(START[0], "-smp", "2,maxcpus=4", *START[3:]),
+        *START,
         *came[:4],
     ]
-
-
-@pytest.mark.parametrize(
-    ("value", "cpus", "wanted"),
-    [
-        ("1,maxcpus=4", 2, "2,maxcpus=4"),
-        ("1,maxcpus=4", 4, "4"),
-        ("4", 4, "4"),
-        ("4", 2, "2,maxcpus=4"),
-    ],
-)
-def test_a_number_of_cpus(value: str, cpus: int, wanted: str) -> None:
-    assert smp(value, cpus) == wanted
