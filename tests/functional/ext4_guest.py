@@ -1,11 +1,13 @@
 """A real guest with a file system of its own on /mnt, and an agent."""
 
+import secrets
 import subprocess
 import time
 from pathlib import Path
 
 from qemu_cli.testing.plugin import TinyGuest
 from tests.functional.bare import BareVM
+from tests.functional.until import until
 
 BOOT_TIMEOUT_S = 120.0
 
@@ -46,9 +48,20 @@ def boot(vm: BareVM, guest: TinyGuest, directory: Path, *options: str) -> None:
 
 
 def shell(vm: BareVM, line: str) -> str:
-    """Type a line in the guest; what it writes then."""
+    """Type a line in the guest; what it writes until that has ended."""
+    mark = secrets.token_hex(4)
+    log = vm.paths.serial_log
+    begin = log.stat().st_size
+    # Its echo must not look like the mark.
     result = vm.home(
-        *("console", vm.name, "--silence", "300ms"), stdin=f"{line}\n"
+        *("console", vm.name, "--silence", "100ms"),
+        stdin=f"{line}\necho {mark[:4]}''{mark[4:]}\n",
     )
     assert result.rc == 0, result.err
-    return result.out
+
+    def written() -> str:
+        text = log.read_bytes()[begin:].decode(errors="replace")
+        return text.replace("\r", "")
+
+    until(lambda: f"\n{mark}" in written(), line)
+    return written()

@@ -88,7 +88,10 @@ def test_ctrl_c_at_the_question_ends_its_line(terminal, monkeypatch):
     monkeypatch.setattr(ui, "_stdin", Interrupted())
     with pytest.raises(KeyboardInterrupt):
         ui.confirm("delete web", yes=False)
-    assert os.read(primary, 4096) == b"delete web? [y/N] \r\n"
+    seen = b""
+    while not seen.endswith(b"\n"):  # it comes in pieces
+        seen += os.read(primary, 4096)
+    assert seen == b"delete web? [y/N] \r\n"
 
 
 class Interrupted(io.StringIO):
