@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
     Guest = Callable[..., PlugVM]
 
+#: What else than movable pages lies in a DIMM keeps it there.
 ONLINE = (
-    "for f in /sys/devices/system/cpu/cpu*/online "
-    "/sys/devices/system/memory/memory*/online; "
-    "do echo 1 > $f; done 2>/dev/null"
+    "{ for f in /sys/devices/system/cpu/cpu*/online; do echo 1 > $f; done; "
+    "for f in /sys/devices/system/memory/memory*/state; "
+    "do grep -q offline $f && echo online_movable > $f; done; } 2>/dev/null"
 )
 
 
