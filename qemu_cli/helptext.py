@@ -6,6 +6,11 @@ from qemu_cli.commandmanager import CommandManager
 from qemu_cli.commands import GROUPS
 from qemu_cli.errors import PluginError
 
+#: The line of each command of ours.
+LINES = {
+    word: line for group in GROUPS.values() for word, line in group.items()
+}
+
 _USAGE = "usage: qemu [OPTION…] COMMAND [ARGUMENT…]\n"
 _MORE = (
     "\n'qemu help COMMAND' tells more about one; "
@@ -16,11 +21,7 @@ _MORE = (
 def overview(manager: CommandManager) -> str:
     """Our commands, by what they are for."""
     parts = [_USAGE]
-    left = set(manager.commands)
-    for title, words in GROUPS.items():
-        parts.append(_section(title, manager, words))
-        left -= set(words)
-    parts.append(_section("Other", manager, sorted(left)))
+    parts += (_table(title, rows.items()) for title, rows in GROUPS.items())
     return "".join(parts) + _MORE
 
 
@@ -54,7 +55,8 @@ def _summaries(
     manager: CommandManager, words: Iterable[str]
 ) -> Iterator[tuple[str, str]]:
     for each in words:
-        if each not in manager.commands and each not in manager.foreign:
+        if each in LINES:
+            yield each, LINES[each]
             continue
         try:
             command = manager.load(each)

@@ -8,7 +8,7 @@ from qemu_cli.command import Command, ShowOne
 
 
 class Join(ShowOne):
-    """Give a VM that somebody else started a name, and begin a log of it.
+    """Give a VM that somebody else started a name, and begin its log.
 
     From then on it goes by that name in all commands, and 'qemu log' tells
     what was done to it with them.  The VM itself is not touched, nor even

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Start(VMCommand):
-    """Start VMs; returns when QEMU answers, not when the guest has booted.
+    """Start VMs; returns when QEMU answers, not when the guest is up.
 
     A guest that 'qemu save' saved goes on where it was.
     """

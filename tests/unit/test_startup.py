@@ -56,3 +56,22 @@ def test_no_command_is_heavy_to_import(tmp_path):
         tmp_path,
     )
     assert modules & {"asyncio", "qemu.qmp", "cmd2", "rich", "yaml"} == set()
+
+
+def test_help_imports_no_command(tmp_path):
+    modules = imported(
+        "from qemu_cli.app import main\n"
+        "assert main(['help']) == 0 and main([]) == 1",
+        tmp_path,
+    )
+    assert modules & HEAVY == set()
+    others = {m for m in modules if m.startswith("qemu_cli.commands.")}
+    assert others == {"qemu_cli.commands.help"}
+
+
+def test_version_imports_nothing_heavy(tmp_path):
+    modules = imported(
+        "from qemu_cli.app import main\nassert main(['version']) == 0",
+        tmp_path,
+    )
+    assert modules & HEAVY == set()

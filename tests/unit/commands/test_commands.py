@@ -26,7 +26,19 @@ def test_a_command_has_help_and_examples(name):
 def test_every_command_is_in_one_group_of_the_help():
     grouped = [words for group in GROUPS.values() for words in group]
     assert len(grouped) == len(set(grouped))
-    assert {name.replace("_", " ") for name in ENTRIES} <= set(grouped)
+    assert {name.replace("_", " ") for name in ENTRIES} == set(grouped)
+
+
+def test_the_line_of_the_help_is_that_of_the_command():
+    lines = {
+        words: line
+        for group in GROUPS.values()
+        for words, line in group.items()
+    }
+    assert lines == {
+        name.replace("_", " "): entry.load().summary()
+        for name, entry in ENTRIES.items()
+    }
 
 
 def test_version(qemu_home):
