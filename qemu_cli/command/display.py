@@ -39,8 +39,8 @@ class Display(Command):
             "--format",
             dest="formatter",
             metavar="FORMAT",
-            help=f"{known}, or a plug-in's "
-            f"(default: the setting {self.format_setting.name})",
+            help=f"{known}, or a plug-in's; template:'{{name}} …' fills in "
+            f"columns (default: the setting {self.format_setting.name})",
         )
         group.add_argument(
             "--columns",
@@ -50,7 +50,10 @@ class Display(Command):
 
     def format_name(self, args: argparse.Namespace) -> str:
         """The format asked for: with ``-f``, else by the setting."""
-        return args.formatter or self.app.config[self.format_setting]
+        asked: str = args.formatter or self.app.config[self.format_setting]
+        if asked.startswith("template:"):
+            return "template"
+        return asked
 
     def formatter(self, args: argparse.Namespace) -> Any:
         """An instance of the format asked for.
@@ -72,7 +75,7 @@ class Display(Command):
         :raise UsageError: one is asked for that there is not
         """
         usual = [*known]
-        if self.table_columns and self.format_name(args) == "table":
+        if self.table_columns and self._for_people(args):
             usual = [each for each in self.table_columns if each in known]
         if args.columns is None:
             return usual
@@ -84,6 +87,11 @@ class Display(Command):
             require_column(each, known)
         return list(dict.fromkeys(asked))
 
+    def _for_people(self, args: argparse.Namespace) -> bool:
+        if self.format_name(args) == "table":  # that of nearly every run
+            return True
+        return getattr(self.formatter(args), "human", False)
+
     def faces(self, formatter: Any, row: Iterable[Any]) -> list[Any]:
         """A row as the formatter wants it."""
         if getattr(formatter, "human", False):
@@ -93,6 +101,10 @@ class Display(Command):
     def prepare(self, args: argparse.Namespace) -> argparse.Namespace:
         """Give formatters their settings."""
         args.config = self.app.config
+        asked = args.formatter or self.app.config[self.format_setting]
+        args.template = asked.removeprefix("template:")
+        if args.template == asked:
+            args.template = ""
         return args
 
 
@@ -112,12 +124,22 @@ class Tabular(Display):
     """A command that prints a table when it sees fit."""
 
     def add_output_options(self, group: "argparse._ArgumentGroup") -> None:
-        """Add ``--sort`` as well."""
+        """Add ``--sort`` and ``--filter`` as well."""
         super().add_output_options(group)
         group.add_argument(
             "--sort",
             metavar="A,-B",
             help="sort by these columns, - turns one around",
+        )
+        group.add_argument(
+            "--filter",
+            dest="filters",
+            action=_AddFilter,
+            default=[],
+            nargs=3,
+            metavar=("KEY", "OP", "VALUE"),
+            help="only rows of which this holds (repeatable); OP: == != '<' "
+            "'<=' '>' '>=' '~' (a regular expression) contains",
         )
 
     def sort_keys(
@@ -134,6 +156,30 @@ class Tabular(Display):
             keys.append((name, name != each))
         return keys
 
+    def arranged(
+        self,
+        args: argparse.Namespace,
+        names: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+    ) -> Iterable[Sequence[Any]]:
+        """The rows that ``--filter`` keeps, as ``--sort`` wants them.
+
+        :raise UsageError: there is no such column, or it holds no such value
+        """
+        keys = self.sort_keys(args, names)
+        for one in args.filters:
+            require_column(one.key, names)
+            one.check()
+            index = names.index(one.key)
+            rows = [row for row in rows if one.keeps(row[index])]
+        if keys:
+            rows = list(rows)
+            for name, backwards in reversed(keys):
+                index = names.index(name)
+                rows.sort(key=_order_by(index), reverse=backwards)
+                rows.sort(key=_is_nothing(index))  # last, either way round
+        return rows
+
     def print_rows(
         self,
         formatter: Any,
@@ -141,14 +187,8 @@ class Tabular(Display):
         names: Sequence[str],
         rows: Iterable[Sequence[Any]],
     ) -> None:
-        """Sort, choose the columns and write."""
-        keys = self.sort_keys(args, names)
-        if keys:
-            rows = list(rows)
-            for name, backwards in reversed(keys):
-                index = names.index(name)
-                rows.sort(key=_order_by(index), reverse=backwards)
-                rows.sort(key=_is_nothing(index))  # last, either way round
+        """Filter, sort, choose the columns and write."""
+        rows = self.arranged(args, names, rows)
         shown = self.chosen(args, names)
         places = [names.index(name) for name in shown]
         formatter.emit_list(
@@ -157,6 +197,21 @@ class Tabular(Display):
             self.app.stdout,
             self.prepare(args),
         )
+
+
+class _AddFilter(argparse.Action):
+    """Reads a ``--filter`` at once: it must not fail after the deed."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        from qemu_cli.command import filters
+
+        namespace.filters = [*namespace.filters, filters.parse(values)]
 
 
 class Lister(Tabular):

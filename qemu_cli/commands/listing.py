@@ -1,7 +1,7 @@
 """qemu list."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from qemu_cli import settings
@@ -31,6 +31,7 @@ class List(Lister):
         "qemu list",
         "qemu list --state running -f json",
         "qemu list --origin ours --origin libvirt",
+        "qemu list --filter memory_mib '>=' 2G --filter name '~' '^web'",
         "qemu list 'web*' --columns name,state,forwards --sort -uptime_s",
     )
     table_columns: tuple[str, ...] = (
@@ -82,14 +83,27 @@ class List(Lister):
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         if parsed_args.quiet:
-            for vm in self._vms(parsed_args):
+            for vm in self._named(parsed_args):
                 if parsed_args.origin or parsed_args.names or not vm.foreign:
                     self.app.stdout.write(f"{vm.reference}\n")
             return 0
         return super().run(parsed_args)
 
     def take_action(self, parsed_args: argparse.Namespace) -> Table:
-        vms = self._vms(parsed_args)
+        return self._table(self._vms(parsed_args), parsed_args)
+
+    def _named(self, args: argparse.Namespace) -> Iterable[VM]:
+        """Those whose names are asked for, in order."""
+        vms = self._vms(args)
+        if not (args.filters or args.sort):
+            return vms
+        names, rows = self._table(vms, args)
+        known = [[*row, vm] for vm, row in zip(vms, rows, strict=True)]
+        return [row[-1] for row in self.arranged(args, names, known)]
+
+    def _table(
+        self, vms: Sequence[VM], parsed_args: argparse.Namespace
+    ) -> Table:
         host = self.app.host
         cache = Cache(host.paths.definitions_cache)
         procfs = ProcFS()
@@ -135,6 +149,8 @@ class List(Lister):
     ) -> dict[str, Callable[[VM], Any]]:
         """The columns of plug-ins that are asked for."""
         asked = [word.lstrip("+") for word in (args.columns or "").split(",")]
+        asked += [word.lstrip("-") for word in (args.sort or "").split(",")]
+        asked += [each.key for each in args.filters]
         return {
             name: self.pick_column(name)
             for name in asked

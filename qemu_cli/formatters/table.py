@@ -45,7 +45,7 @@ class Table:
         cells += [[printable(human(v)) for v in row] for row in values]
         columns = zip(*cells, strict=True)
         widths = [max(map(width, column)) for column in columns]
-        right = [_is_number(column) for column in zip(*values, strict=True)]
+        right = [is_number(column) for column in zip(*values, strict=True)]
         right += [False] * (len(widths) - len(right))  # no rows at all
         terminal = _terminal_width(stdout)
         if terminal:
@@ -76,7 +76,7 @@ class Table:
         left = max(map(width, names), default=0)
         colour = _wants_colour(parsed_args, stdout, _terminal_width(stdout))
         for name, value in zip(names, data, strict=True):
-            for text in _lines(value):
+            for text in lines(value):
                 if colour:
                     text = _coloured(value, text)
                 space = " " * (left - width(name))
@@ -116,7 +116,8 @@ def cut(text: str, room: int) -> str:
     return text + "…"
 
 
-def _is_number(column: Sequence[Any]) -> bool:
+def is_number(column: Sequence[Any]) -> bool:
+    """Has a column numbers only, whatever their unit?"""
     return all(
         value is None
         or isinstance(value, Size | Duration | Rate | Percent)
@@ -158,7 +159,8 @@ def _coloured(value: Any, text: str) -> str:
     return text
 
 
-def _lines(value: Any) -> list[str]:
+def lines(value: Any) -> list[str]:
+    """A value of a ``key: value`` table: one line, or several."""
     if isinstance(value, str | int | float | None) or hasattr(
         value, "human_readable"
     ):

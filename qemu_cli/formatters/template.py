@@ -1,6 +1,7 @@
-"""Lines of the user's own making: ``-c template.list='{name} {state}'``.
+"""Lines of the user's own making: ``-f 'template:{name} {state}'``.
 
-The words in braces are columns, with Python's format specifications:
+Or, as a habit, the settings ``template.list`` and ``template.show``.  The
+words in braces are columns, with Python's format specifications:
 ``{name:20} {memory_mib:>6}``.  ``\\t`` and ``\\n`` are a tab and a newline.
 """
 
@@ -30,6 +31,7 @@ class Template:
         :raise UsageError: none is set, or it can't be filled
         """
         template = _template(parsed_args, settings.TEMPLATE_LIST)
+        _fill(template, column_names, [_Any()] * len(column_names))
         for row in data:
             stdout.write(_fill(template, column_names, row) + "\n")
 
@@ -48,6 +50,13 @@ class Template:
         stdout.write(_fill(template, column_names, data) + "\n")
 
 
+class _Any:
+    """Stands for a value: a template is wrong without a row, too."""
+
+    def __format__(self, format_spec: str) -> str:
+        return ""
+
+
 class _Formatter(string.Formatter):
     """Columns only: no attributes and no indexes."""
 
@@ -62,17 +71,19 @@ class _Formatter(string.Formatter):
         return kwargs[field_name], field_name
 
     def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, _Any):
+            return ""
         if not isinstance(value, int | float) or isinstance(value, bool):
             value = flat(value)
         return str(format(value, format_spec))
 
 
 def _template(args: argparse.Namespace, setting: Setting[str]) -> str:
-    template: str = args.config[setting]
+    template: str = getattr(args, "template", "") or args.config[setting]
     if not template:
         raise UsageError(
             f"-f template: the setting {setting.name} is empty",
-            hint=f"qemu -c {setting.name}='{{name}} {{state}}' …",
+            hint="say -f template:'{name} {state}', or set it",
         )
     return template.replace("\\t", "\t").replace("\\n", "\n")
 

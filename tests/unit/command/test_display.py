@@ -103,7 +103,7 @@ def test_the_format_is_a_setting(show):
 
 
 def test_an_unknown_format_names_the_known_ones(show):
-    with pytest.raises(UsageError, match="csv, json, ndjson, table"):
+    with pytest.raises(UsageError, match="csv, json, markdown, ndjson, table"):
         show("-f", "jsno")
 
 
@@ -124,3 +124,76 @@ def test_the_help_ends_with_examples(show, capsys):
     out = capsys.readouterr().out
     assert "List fruit." in out
     assert out.endswith("examples:\n  qemu fruit\n")
+
+
+def names(text):
+    return [line.split()[0] for line in text.splitlines()[1:]]
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        ("name == fig", ["fig"]),
+        ("name != fig", ["apple", "kiwi"]),
+        ("name ~ ^(f|k)i", ["fig", "kiwi"]),
+        ("name contains p", ["apple"]),
+        ("tags contains b", ["kiwi"]),
+        ("tags == b,c", ["kiwi"]),
+        ("size < 10", ["kiwi"]),
+        ("size <= 10", ["fig", "kiwi"]),
+        ("size > 9", ["fig"]),
+        ("size >= 9", ["fig", "kiwi"]),
+        ("name > fig", ["kiwi"]),
+        ("size != 9", ["fig", "apple"]),
+    ],
+)
+def test_a_filter_keeps_rows(show, words, kept):
+    assert names(show("--filter", *words.split())) == kept
+
+
+def test_filters_add_up_and_know_nothing(show):
+    both = ("--filter", "name", ">", "b", "--filter", "size", "<", "10")
+    assert names(show(*both)) == ["kiwi"]
+    assert names(show("--filter", "size", "==", "")) == ["apple"]
+
+
+def test_a_filter_names_a_column_that_is_not_shown(show):
+    assert show("--filter", "tags", "contains", "a", "--columns", "name") == (
+        "NAME\nfig\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("nam == fig", "no column 'nam'"),
+        ("name = fig", "no operator '='"),
+        ("name ~ (", "no regular expression"),
+        ("size < much", "not a number"),
+    ],
+)
+def test_a_wrong_filter_is_told(show, words, says):
+    with pytest.raises(UsageError, match=says):
+        show("--filter", *words.split())
+
+
+def test_a_template_comes_with_the_format(show):
+    assert show("-f", "template:{name}:{size}") == "fig:10\napple:\nkiwi:9\n"
+    assert show("-f", "template:{size:>6}", command=One) == "  2048\n"
+
+
+def test_a_template_is_checked_without_a_row(show):
+    with pytest.raises(UsageError, match="no column 'nam'"):
+        show("-f", "template:{nam}", "--filter", "name", "==", "none")
+
+
+def test_a_template_as_a_setting(show):
+    setting = ["format.list=template:{name}"]
+    assert show(settings=setting) == "fig\napple\nkiwi\n"
+
+
+def test_markdown_shows_what_a_table_shows(show):
+    assert show("-f", "markdown", "--sort", "size") == (
+        "| name | size |\n| --- | ---: |\n"
+        "| kiwi | 9 B |\n| fig | 10 B |\n| apple |  |\n"
+    )

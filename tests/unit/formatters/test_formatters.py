@@ -199,3 +199,16 @@ def test_states_are_coloured_on_a_terminal_only(monkeypatch):
     assert "\x1b" not in on_terminal(80, ROWS, never)[1]
     assert "\x1b" not in emit("table")
     assert "\x1b[32m" in emit("table", config={settings.COLOR: "always"})
+
+
+def test_yaml_keeps_the_order_and_the_letters():
+    text = emit("yaml", rows=[("wéb", State("running"), Size(1), [])])
+    assert text.splitlines()[0] == "- name: wéb"
+    assert list(yaml.safe_load(text)[0]) == list(NAMES)
+
+
+def test_a_cell_of_markdown_ends_no_other():
+    text = emit("markdown", rows=[("a|b<i>\n", State("running"), None, [])])
+    assert "| a\\|b&lt;i><br> | running |" in text
+    text = emit("markdown", one=True)
+    assert "| memory | 512.0 MiB |" in text
