@@ -13,8 +13,8 @@ LINES = {
 
 _USAGE = "usage: qemu [OPTION…] COMMAND [ARGUMENT…]\n"
 _MORE = (
-    "\n'qemu help COMMAND' tells more about one; "
-    "'qemu help --all' lists plug-ins, too.\n"
+    "\n'qemu help WORD' tells more about a command or a topic, or finds "
+    "some;\n'qemu help --all' lists topics and plug-ins, too.\n"
 )
 
 
@@ -29,7 +29,10 @@ def everything(
     manager: CommandManager, aliases: dict[str, str], executables: list[str]
 ) -> str:
     """The same, and what plug-ins and the user have added."""
+    from qemu_cli.manual import TOPICS
+
     parts = [overview(manager).removesuffix(_MORE)]
+    parts.append(_table("Topics", TOPICS.items()))
     parts.append(_section("Of plug-ins", manager, sorted(manager.foreign)))
     parts.append(_table("Aliases", aliases.items()))
     parts.append(
@@ -45,6 +48,33 @@ def group(manager: CommandManager, words: str) -> str:
     usage = f"usage: qemu {words} COMMAND [ARGUMENT…]\n"
     members = manager.group(words)
     return usage + _section("Commands", manager, members)
+
+
+def matches(
+    manager: CommandManager, word: str, aliases: dict[str, str]
+) -> str:
+    """All commands, topics and aliases that a word is found in.
+
+    :return: empty when there are none
+    """
+    from qemu_cli.manual import TOPICS, source
+
+    wanted = word.lower()
+
+    def found(rows: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        return [r for r in rows if wanted in " ".join(r).lower()]
+
+    pages = [
+        (topic, line)
+        for topic, line in TOPICS.items()
+        if wanted in f"{topic} {line} {source(topic)}".lower()
+    ]
+    commands = found([*LINES.items(), *_summaries(manager, manager.foreign)])
+    return (
+        _table("Commands", commands)
+        + _table("Topics", pages)
+        + _table("Aliases", found(aliases.items()))
+    ).removeprefix("\n")
 
 
 def _section(title: str, manager: CommandManager, words: Iterable[str]) -> str:

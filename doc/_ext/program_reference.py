@@ -15,8 +15,9 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from qemu_cli import errors, hookspecs, settings
+from qemu_cli import hookspecs
 from qemu_cli.app import QemuApp
+from qemu_cli.manual import generated
 
 COMMANDS = "qemu_cli.commands"
 
@@ -38,12 +39,6 @@ def hook_names() -> list[str]:
     ]
 
 
-def error_classes() -> Iterator[type[errors.QemuCliError]]:
-    """The error classes, by exit code."""
-    classes = (getattr(errors, name) for name in errors.__all__)
-    return iter(sorted(classes, key=lambda one: one.exit_code))
-
-
 def _block(text: str) -> str:
     return f"```text\n{text.rstrip()}\n```\n"
 
@@ -60,36 +55,11 @@ def commands() -> str:
     return "\n".join(parts)
 
 
-def settings_table() -> str:
-    lines = ["| setting | type | default | what it is |", "|---|---|---|---|"]
-    for setting in settings.SETTINGS.values():
-        default = f"`{setting.default}`" if setting.default else ""
-        kind = setting.kind.replace("|", "\\|")
-        scope = "" if setting.instance else " (not in an instance)"
-        lines.append(
-            f"| `{setting.name}` | {kind} | {default} | {setting.doc}{scope} |"
-        )
-    return "\n".join(lines)
-
-
 def hooks() -> str:
     return "\n".join(
         f"```{{eval-rst}}\n.. autofunction:: qemu_cli.hookspecs.{name}\n```\n"
         for name in hook_names()
     )
-
-
-def exit_codes() -> str:
-    lines = ["| code | error | meaning |", "|---|---|---|"]
-    lines.append("| 0 | | success |")
-    for one in error_classes():
-        meaning = (one.__doc__ or "").splitlines()[0]
-        lines.append(f"| {one.exit_code} | `{one.__name__}` | {meaning} |")
-    lines += [
-        "| 130 | | interrupted (Ctrl-C) |",
-        "| 141 | | nobody reads the output (a closed pipe) |",
-    ]
-    return "\n".join(lines)
 
 
 def directive(make: Callable[[], str]) -> type[SphinxDirective]:
@@ -110,7 +80,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     os.environ["COLUMNS"] = "80"  # argparse folds help at the terminal
     app.add_directive("program-options", directive(options))
     app.add_directive("program-commands", directive(commands))
-    app.add_directive("program-settings", directive(settings_table))
     app.add_directive("program-hooks", directive(hooks))
-    app.add_directive("program-exit-codes", directive(exit_codes))
+    for name, make in generated.PARTS.items():
+        app.add_directive(f"program-{name}", directive(make))
     return {"parallel_read_safe": True}

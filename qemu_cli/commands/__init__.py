@@ -181,6 +181,6 @@ GROUPS: dict[str, dict[str, str]] = {
             "Check the host and the VMs, and say how to mend what is wrong"
         ),
         "version": "Show the versions of all parts",
-        "help": "Show what there is, or the help of one command",
+        "help": "Show all commands, the help of one or of a topic, or search",
     },
 }

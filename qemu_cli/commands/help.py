@@ -4,31 +4,46 @@ import argparse
 
 from qemu_cli import external, helptext
 from qemu_cli.command import Command
+from qemu_cli.commandmanager import GroupAloneError, UnknownCommandError
 from qemu_cli.settings import ALIAS
 
 
 class Help(Command):
-    """Show what there is, or the help of one command."""
+    """Show all commands, the help of one or of a topic, or search.
 
-    examples = ("qemu help", "qemu help start", "qemu help --all")
+    A word that is no command and no topic is looked for in the names and
+    lines of all commands, and in the pages of all topics.
+    """
+
+    examples = (
+        "qemu help",
+        "qemu help start",
+        "qemu help formats",
+        "qemu help overlay    # what has to do with it?",
+        "qemu help --all",
+    )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the command's words."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
+            "-a",
             "--all",
             action="store_true",
-            help="also those of plug-ins, aliases and qemu-… on PATH",
+            help="also topics, plug-ins, aliases and qemu-… on PATH",
         )
         parser.add_argument(
-            "words", metavar="COMMAND", nargs="*", help="the words of one"
+            "words",
+            metavar="WORD",
+            nargs="*",
+            help="a command's words, a topic, or a word to look for",
         )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
         """Print it."""
         if parsed_args.words:
-            return self.app.run_subcommand([*parsed_args.words, "--help"])
+            return self._about(parsed_args.words)
         manager = self.app.command_manager
         if parsed_args.all:
             text = helptext.everything(
@@ -38,3 +53,40 @@ class Help(Command):
             text = helptext.overview(manager)
         self.app.stdout.write(text)
         return 0
+
+    def _about(self, words: list[str]) -> int:
+        """A command comes first, then a topic, the user's own, a search."""
+        manager = self.app.command_manager
+        page = self._page(words)
+        try:
+            manager.find_command(words)
+        except GroupAloneError:
+            code = self.app.run_subcommand([*words, "--help"])
+            self.app.stdout.write(page and f"\n{page}")
+            return code
+        except UnknownCommandError as unknown:
+            if page:
+                self.app.stdout.write(page)
+                return 0
+            aliases = self.app.config.members(ALIAS)
+            if words[0] not in aliases and not external.find(words[0]):
+                text = helptext.matches(manager, " ".join(words), aliases)
+                if not text:
+                    raise unknown
+                self.app.stdout.write(text)
+                return 0
+        return self.app.run_subcommand([*words, "--help"])
+
+    def _page(self, words: list[str]) -> str:
+        """The topic's page; empty when there is none."""
+        from qemu_cli import manual
+
+        topic = "-".join(words)
+        if topic not in manual.TOPICS:
+            return ""
+        import shutil
+
+        from qemu_cli.manual import text
+
+        width = shutil.get_terminal_size().columns
+        return text.render(manual.source(topic), width)

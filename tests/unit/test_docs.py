@@ -83,14 +83,18 @@ def test_every_exit_code_is_described(reference: Path) -> None:
 def handwritten() -> list[Path]:
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
     pages += sorted(DOC.rglob("*.md"))
+    pages += sorted((ROOT / "qemu_cli").rglob("*.md"))
     return [page for page in pages if "_build" not in page.parts]
 
 
 def commands(line: str) -> Iterator[list[str]]:
     """The words of each ``qemu`` that a shell would run for a line."""
+    # shlex does not tell a quoted operator from one of the shell.
+    line = re.sub(r"'[<>]=?'", lambda quoted: f"OPERATOR{quoted[0]}", line)
     split = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
     split.whitespace_split = True
-    for is_end, words in groupby(split, lambda word: word[0] in "|&;<>"):
+    for is_end, group in groupby(split, lambda word: word[0] in "|&;<>"):
+        words = (word.removeprefix("OPERATOR") for word in group)
         own = dropwhile(lambda word: re.match(r"[A-Z_]+=", word), words)
         if not is_end and next(own, "") == "qemu":
             yield list(own)

@@ -31,7 +31,7 @@ LAYERS = (
     {"emulator"},
     {"instance", "profiles", "conditions"},
     {"columns", "command", "formatters", "aliases", "external"},
-    {"commandmanager", "helptext", "commands"},
+    {"commandmanager", "helptext", "commands", "manual"},
     {"app", "__main__"},
 )
 
