@@ -4,7 +4,6 @@ import pytest
 
 from qemu_cli import errors, manual
 from qemu_cli.errors import NotFoundError
-from qemu_cli.errors import __all__ as ERRORS
 from qemu_cli.manual import blocks, generated, text
 from qemu_cli.settings import SETTINGS
 
