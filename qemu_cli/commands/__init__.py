@@ -177,6 +177,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "config set": "Change a setting; comments in the file are kept",
         "config unset": "Remove a setting from a file",
         "plugin list": "Show what plug-ins add, and which of them are broken",
+        "completion": "Print a script that completes 'qemu' in a shell",
         "doctor": (
             "Check the host and the VMs, and say how to mend what is wrong"
         ),

@@ -21,14 +21,15 @@ from qemu_cli.manual.blocks import Block, Code, Heading, Items, Table
 _PLAIN = {"options": "OPTIONS", "positional arguments": "ARGUMENTS"}
 
 
-def write(directory: Path) -> list[Path]:
+def write(directory: Path, parser: argparse.ArgumentParser) -> list[Path]:
     """Write all pages, and return their names.
 
     :param directory: exists; the pages of both sections go into it
+    :param parser: that of ``qemu`` itself
     """
     os.environ["COLUMNS"] = "80"  # argparse folds the usage at the terminal
     written = []
-    for name, text in pages():
+    for name, text in pages(parser):
         # Sections begin with a paragraph of their own.
         text = re.sub(r"^(\.S[HS] .*\n)\.PP\n", r"\1", text, flags=re.M)
         written.append(directory / name)
@@ -36,9 +37,9 @@ def write(directory: Path) -> list[Path]:
     return written
 
 
-def pages() -> Iterator[tuple[str, str]]:
+def pages(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
     """The file name and the text of each page."""
-    yield "qemu.1", _program()
+    yield "qemu.1", _program(parser)
     for name, entry in extensions.own(NAMESPACE).items():
         words = name.replace("_", " ")
         page = words.replace(" ", "-")
@@ -47,18 +48,16 @@ def pages() -> Iterator[tuple[str, str]]:
         yield f"qemu-{topic}.7", _topic(topic, line)
 
 
-def _program() -> str:
-    from qemu_cli.app import DESCRIPTION, QemuApp
-
+def _program(parser: argparse.ArgumentParser) -> str:
     parts = [
-        _head("qemu", 1, DESCRIPTION.rstrip(".")),
+        _head("qemu", 1, (parser.description or "").rstrip(".")),
         _section("SYNOPSIS"),
         ".B qemu\n",
         "[OPTION…] COMMAND [ARGUMENT…]\n",
         _section("DESCRIPTION"),
         "The options of \\fBqemu\\fR itself come before the first word of "
         "the command.\n",
-        *_options(QemuApp().parser),
+        *_options(parser),
         _section("COMMANDS"),
     ]
     for title, rows in GROUPS.items():

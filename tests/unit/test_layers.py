@@ -31,7 +31,7 @@ LAYERS = (
     {"emulator"},
     {"instance", "profiles", "conditions"},
     {"columns", "command", "formatters", "aliases", "external"},
-    {"commandmanager", "helptext", "commands", "manual"},
+    {"commandmanager", "helptext", "commands", "manual", "completion"},
     {"app", "__main__"},
 )
 
