@@ -27,6 +27,8 @@ PLUGINS_BIN := $(PLUGINS_VENV)/bin
 GUEST_SOURCES := $(sort $(shell find tests/guest -type f))
 GUEST := $(CACHE)/guest/$(shell cat $(GUEST_SOURCES) | sha256sum | head -c12)
 QEMU10 := $(CACHE)/qemu10
+# What a build needs: see pyproject.toml.
+BUILD := 'setuptools >= 75' 'cliff >= 4.13.2' 'msgspec >= 0.19'
 SCRIPTS := $(shell grep -rlI "^\#!.*sh$$" .ci doc tests tools)
 
 export QEMU_CLI_TEST_GUEST := $(GUEST)
@@ -115,11 +117,11 @@ $(VENV)/made:
 	    tools/packages.sh python3-venv; \
 	echo "making .venv with $$python"; \
 	"$$python" -m venv --clear $(VENV)
-	@$(BIN)/pip install -qq 'setuptools >= 75'
+	@$(BIN)/pip install -qq $(BUILD)
 	@touch $@
 
 # Not editable: what is tested is what a user installs.
-$(VENV)/installed: $(VENV)/made setup.cfg pyproject.toml \
+$(VENV)/installed: $(VENV)/made setup.cfg setup.py pyproject.toml \
     $(call sources,qemu_cli)
 	@rm -rf build
 	$(BIN)/pip install -qq --no-build-isolation .
@@ -133,7 +135,7 @@ $(VENV)/tools: setup.cfg | $(VENV)/installed
 # The plug-ins have an environment of their own: the core's tests want none.
 $(PLUGINS_VENV)/made: $(VENV)/made
 	@$(BIN)/python -m venv --clear $(PLUGINS_VENV)
-	@$(PLUGINS_BIN)/pip install -qq 'setuptools >= 75'
+	@$(PLUGINS_BIN)/pip install -qq $(BUILD)
 	@touch $@
 
 $(PLUGINS_VENV)/installed: $(PLUGINS_VENV)/made $(VENV)/installed \

@@ -5,10 +5,8 @@ man(7).
 """
 
 import argparse
-import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from qemu_cli import __version__, extensions, manual
 from qemu_cli.command import Command
@@ -21,24 +19,18 @@ from qemu_cli.manual.blocks import Block, Code, Heading, Items, Table
 _PLAIN = {"options": "OPTIONS", "positional arguments": "ARGUMENTS"}
 
 
-def write(directory: Path, parser: argparse.ArgumentParser) -> list[Path]:
-    """Write all pages, and return their names.
-
-    :param directory: exists; the pages of both sections go into it
-    :param parser: that of ``qemu`` itself
-    """
-    os.environ["COLUMNS"] = "80"  # argparse folds the usage at the terminal
-    written = []
-    for name, text in pages(parser):
-        # Sections begin with a paragraph of their own.
-        text = re.sub(r"^(\.S[HS] .*\n)\.PP\n", r"\1", text, flags=re.M)
-        written.append(directory / name)
-        written[-1].write_text(text, encoding="utf-8")
-    return written
-
-
 def pages(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
-    """The file name and the text of each page."""
+    """The file name and the text of each page.
+
+    :param parser: that of ``qemu`` itself; like all parsers, it folds its
+        usage at ``COLUMNS``
+    """
+    for name, text in _pages(parser):
+        # Sections begin with a paragraph of their own.
+        yield name, re.sub(r"^(\.S[HS] .*\n)\.PP\n", r"\1", text, flags=re.M)
+
+
+def _pages(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
     yield "qemu.1", _program(parser)
     for name, entry in extensions.own(NAMESPACE).items():
         words = name.replace("_", " ")
