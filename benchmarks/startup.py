@@ -1,6 +1,7 @@
 """Start-up: the instructions of ``qemu list``, also with many plug-ins.
 
-The floor is what any cliff program has to import before its first word.
+The floor is what any cliff program has to import before its first word;
+``help`` and ``version`` are measured by cliff alone.
 """
 
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.measure import QEMU_CLI, Limit, instructions, run
 
+CLIFF = ["-c", "import cliff.app"]
 FLOOR = ["-c", "import cliff.app, cliff.lister, prettytable"]
 PLUGINS = 200
 
@@ -17,9 +19,18 @@ def limits(work: Path) -> Iterator[Limit]:
     """:param work: an empty directory"""
     home = {"QEMU_CLI_HOME": str(work / "home")}
     listing = [QEMU_CLI, "list"]
+    cliff = instructions(CLIFF)
+    for command in ("help", "version"):
+        cost = instructions([QEMU_CLI, command], home)
+        yield Limit(f"{command} / import of cliff.app", cost / cliff, 1.15)
     floor = instructions(FLOOR)
     empty = instructions(listing, home)
     yield Limit("list, nothing running / floor", empty / floor, 1.10)
+    run([QEMU_CLI, "config", "set", "alias.ls", "list"], home)
+    alias = instructions([QEMU_CLI, "ls"], home)
+    spelt = instructions(listing, home)  # the file of settings is read, too
+    yield Limit("an alias of list / list", alias / spelt, 1.03)
+    run([QEMU_CLI, "config", "unset", "alias.ls"], home)
     with one_vm(home):
         one = instructions(listing, home)
     yield Limit("list, one VM / floor", one / floor, 1.20)

@@ -6,7 +6,9 @@ stevedore picks one thing by its name (:func:`pick`); pluggy tells everyone
 
 import functools
 import importlib.metadata
+import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 DISTRIBUTION = "qemu-cli"
 HOOKS = "qemu_cli.hooks"
+
+#: How the directory of our metadata begins.
+_OURS = ("qemu_cli-", "qemu_cli.egg-info")
 
 
 @functools.cache
@@ -54,12 +59,44 @@ def foreign(group: str) -> list[EntryPoint]:
     Reads every distribution's metadata, without stevedore's cache, which
     is blind to a reinstall for two minutes.  Sorted by name.
     """
+    if not _mentioned(group):
+        return []
     found = (
         entry
         for entry in importlib.metadata.entry_points(group=group)
         if _normalized(entry.dist.name if entry.dist else "") != DISTRIBUTION
     )
     return sorted(found, key=lambda each: (each.name, provider(each)))
+
+
+def _mentioned(group: str) -> bool:
+    """May any distribution but ours have the group?
+
+    To parse the entry points of them all costs half a ``qemu list``, and
+    to look for the word in them next to nothing.
+    """
+    word = f"[{group}]".encode()
+    for place in dict.fromkeys(sys.path):
+        try:
+            with os.scandir(place or ".") as entries:
+                names = [entry.name for entry in entries]
+        except FileNotFoundError:
+            continue
+        except OSError:  # an archive: only importlib looks into those
+            return True
+        for name in names:
+            if name.endswith(".egg"):
+                return True
+            if name.startswith(_OURS):
+                continue
+            if name.endswith((".dist-info", ".egg-info")):
+                points = Path(place, name, "entry_points.txt")
+                try:
+                    if word in points.read_bytes():
+                        return True
+                except OSError:
+                    continue  # it has none
+    return False
 
 
 def provider(entry: EntryPoint) -> str:

@@ -246,3 +246,35 @@ def test_a_hook_module_that_does_not_import(installed):
     extensions.Hooks(warnings.append).created(VM)
     assert "one 1.0" in warnings[0]
     assert "nix" in warnings[0]
+
+
+def test_other_distributions_are_parsed_only_if_they_have_the_group(
+    tmp_path, monkeypatch
+):
+    def never(**_):
+        raise AssertionError("no distribution has it")
+
+    monkeypatch.setattr("sys.path", [str(tmp_path), str(tmp_path / "none")])
+    monkeypatch.setattr("importlib.metadata.entry_points", never)
+    info = tmp_path / "other-1.0.dist-info"
+    info.mkdir()
+    assert extensions.foreign("qemu_cli.commands") == []
+    points = info / "entry_points.txt"
+    points.write_text("[console_scripts]\nother = other:main\n")
+    assert extensions.foreign("qemu_cli.commands") == []
+    points.write_text("[qemu_cli.commands]\nother = other:Main\n")
+    with pytest.raises(AssertionError, match="no distribution"):
+        extensions.foreign("qemu_cli.commands")
+
+
+def test_an_archive_on_the_path_is_left_to_importlib(tmp_path, monkeypatch):
+    archive = tmp_path / "many.zip"
+    archive.touch()
+    monkeypatch.setattr("sys.path", [str(archive)])
+    asked = []
+    monkeypatch.setattr(
+        "importlib.metadata.entry_points",
+        lambda **what: asked.append(what) or [],
+    )
+    assert extensions.foreign("qemu_cli.commands") == []
+    assert asked == [{"group": "qemu_cli.commands"}]
