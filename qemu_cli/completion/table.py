@@ -8,7 +8,7 @@ from qemu_cli import extensions, settings
 from qemu_cli.command.filters import OPERATORS
 from qemu_cli.commandmanager import NAMESPACE
 from qemu_cli.instance.vm import STATES
-from qemu_cli.manual import TOPICS
+from qemu_cli.manual import TOPICS, schemas
 
 #: The kinds that the scripts know, by the metavar of what takes one.
 _KINDS = {
@@ -106,8 +106,11 @@ def _flags(parser: argparse.ArgumentParser) -> Iterator[str]:
 def _kind(words: str, action: argparse.Action) -> str:
     if action.choices:
         return f"one:{','.join(map(str, action.choices))}"
+    columns = _columns(words)
     if isinstance(action.metavar, tuple):  # --filter
-        return "any/operator/any"
+        return f"{columns}/operator/any"
+    if action.metavar in ("A,B,+C", "A,-B"):
+        return columns
     flag = action.option_strings[-1] if action.option_strings else None
     metavar = action.metavar or ""
     if (words, flag or metavar) in _NEW or (words, metavar) in _NEW:
@@ -118,3 +121,8 @@ def _kind(words: str, action: argparse.Action) -> str:
     if metavar == "ID":
         return _IDS.get(words.split()[0], "disk")
     return _KINDS.get(metavar, "any")
+
+
+def _columns(words: str) -> str:
+    schema = schemas.of(words)
+    return f"one:{','.join(schema.keys)}" if schema else "any"

@@ -19,6 +19,7 @@ TOPICS = {
     "exit-codes": "What the exit code of a command says",
     "files": "Every file and directory that is read or written",
     "formats": "Output for people and programs: -f, --columns, --filter",
+    "json": "The keys and types of what each command prints as JSON",
     "names": "The ways to say which VM: names, patterns, pid:N, ORIGIN:NAME",
     "plugins": "What others can add: commands, columns, formats, hooks",
     "snapshots": "Internal and external snapshots, with and without RAM",

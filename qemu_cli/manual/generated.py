@@ -94,6 +94,26 @@ def places() -> str:
     return "\n".join(lines)
 
 
+def schemas() -> str:
+    """One table for each command whose output has a schema."""
+    from qemu_cli.manual.schemas import OUTCOME, SCHEMAS
+
+    parts = []
+    for words, schema in SCHEMAS.items():
+        what = "an array of objects" if schema.rows else "an object"
+        parts += [f"## qemu {words}: {what}", _keys(schema.keys)]
+    parts += ["## Commands on VMs: an array of objects", _keys(OUTCOME.keys)]
+    return "\n\n".join(parts)
+
+
+def _keys(keys: dict[str, str]) -> str:
+    lines = ["| key | type |", "|---|---|"]
+    for key, kind in keys.items():
+        text = kind.replace("?", " or null")
+        lines.append(f"| `{key}` | {text} |")
+    return "\n".join(lines)
+
+
 def _properties(owner: type) -> Iterator[tuple[str, str]]:
     for name, value in vars(owner).items():
         if isinstance(value, property) and name != "name":
@@ -107,4 +127,5 @@ PARTS: dict[str, Callable[[], str]] = {
     "formats": formats,
     "files": files,
     "places": places,
+    "schemas": schemas,
 }
