@@ -1,0 +1,1 @@
+"""What is inside the guest: agent, ssh, forwards, cloud-init, shares."""
