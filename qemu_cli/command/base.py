@@ -49,7 +49,8 @@ class Parser(argparse.ArgumentParser):
         """Parse, with values that argparse takes for options."""
         words: list[str] = []
         for word in sys.argv[1:] if args is None else args:
-            if words and words[-1] in self.DASHED:
+            # What stands behind -- is somebody else's.
+            if words and words[-1] in self.DASHED and "--" not in words:
                 words[-1] += f"={word}"
             else:
                 words.append(word)

@@ -8,6 +8,7 @@ QEMU; it knows no command that it was not told about::
     fake.on("query-status", {"status": "paused"})
     fake.on("stop", close=True)                 # dies instead
     fake.on("cont", raw=b'{"retu')              # cut off
+    fake.on("guest-file-read", lambda arguments: …) # answers each time anew
 """
 
 import json
@@ -83,7 +84,8 @@ class FakeQmp:
     ) -> None:
         """Say what a command does from now on.
 
-        :param result: the reply's ``return``
+        :param result: the reply's ``return``, or a function that makes it
+            of the command's arguments
         :param error: class and text of an error reply instead
         :param events: messages that go before the reply
         :param raw: bytes that go instead of a reply
@@ -168,7 +170,10 @@ class FakeQmp:
             self.send(answer.raw)
         if answer.reply is not None:
             named = {"id": message["id"]} if "id" in message else {}
-            self.send({**answer.reply, **named})
+            reply = dict(answer.reply)
+            if callable(reply.get("return")):
+                reply["return"] = reply["return"](message.get("arguments"))
+            self.send({**reply, **named})
         return not answer.close
 
 
