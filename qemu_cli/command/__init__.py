@@ -11,19 +11,30 @@
 
 from typing import TYPE_CHECKING, Any
 
-from qemu_cli.command.base import Command
+from qemu_cli.command.base import Command, Parser
 from qemu_cli.command.display import Lister, ShowOne
 
 if TYPE_CHECKING:
     from qemu_cli.command.follow import Follower
     from qemu_cli.command.vm import Result, VMCommand
 
-__all__ = ("Command", "Follower", "Lister", "Result", "ShowOne", "VMCommand")
+__all__ = (
+    "Command",
+    "Follower",
+    "Lister",
+    "Parser",
+    "Result",
+    "ShowOne",
+    "VMCommand",
+)
 
 
 def __getattr__(name: str) -> Any:
     """Import what ``qemu list`` does not need when it is asked for."""
-    if name in ("Result", "VMCommand"):
+    if name in (
+        "Result",
+        "VMCommand",
+    ):
         from qemu_cli.command import vm
 
         return getattr(vm, name)

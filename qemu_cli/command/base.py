@@ -34,12 +34,26 @@ class Parser(argparse.ArgumentParser):
     #: Options whose value may begin with a dash: ``--sort -name``.
     DASHED = frozenset({"--sort"})
 
+    #: The positional that gets all words behind ``--``, as they are.
+    _passed_on: str | None = None
+
     def __init__(self, **settings: Any) -> None:
         super().__init__(
             allow_abbrev=False,
             formatter_class=_help_formatter,
             **settings,
         )
+
+    def pass_on(self, dest: str, **settings: Any) -> None:
+        """Add a positional for the words of another program.
+
+        They are those behind the first ``--``, whatever they look like;
+        without a ``--``, it is an ordinary list of words.
+
+        :param settings: as for ``add_argument``
+        """
+        self._passed_on = dest
+        self.add_argument(dest, nargs="*", **settings)
 
     def parse_known_args(  # type: ignore[override]
         self,
@@ -65,6 +79,11 @@ class Parser(argparse.ArgumentParser):
 
         :raise UsageError: some are not understood; names the nearest option
         """
+        args = list(sys.argv[1:] if args is None else args)
+        behind: list[str] = []
+        if self._passed_on and "--" in args:
+            dashes = args.index("--")
+            args, behind = args[:dashes], args[dashes + 1 :]
         parsed, rest = self.parse_known_args(args, namespace)
         if rest and not self._takes_the_rest():
             # A list of words is over for argparse at the first option:
@@ -78,6 +97,13 @@ class Parser(argparse.ArgumentParser):
                 )
                 or self._see_help(),
             )
+        if self._passed_on and behind:
+            if before := getattr(parsed, self._passed_on):
+                raise UsageError(
+                    f"not understood: {' '.join(before)}",
+                    hint="-- stands before all words that are passed on",
+                )
+            setattr(parsed, self._passed_on, behind)
         return parsed
 
     def error(self, message: str) -> NoReturn:

@@ -7,7 +7,7 @@ from qemu_cli.conditions import Condition
 from qemu_cli.errors import NotFoundError, QemuCliError, UsageError
 from qemu_cli.instance import watched
 from qemu_cli.instance.host import Host
-from qemu_cli.instance.shutdown import agent_is_there
+from qemu_cli.instance.inside import agent_is_there
 from qemu_cli.instance.vm import VM
 from qemu_cli.qmp import jobs
 

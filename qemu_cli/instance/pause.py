@@ -10,7 +10,7 @@ from qemu_cli.errors import StateError, TimedOutError
 from qemu_cli.instance import history
 from qemu_cli.instance.change import attending
 from qemu_cli.instance.host import Host
-from qemu_cli.instance.shutdown import check_runs
+from qemu_cli.instance.inside import check_runs
 from qemu_cli.instance.vm import VM
 from qemu_cli.qmp.session import Session
 

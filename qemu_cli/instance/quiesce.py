@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from qemu_cli.errors import QemuCliError, StateError
 from qemu_cli.guardian import guarding
 from qemu_cli.instance.host import Host
-from qemu_cli.instance.shutdown import agent_is_there, check_can_hear
+from qemu_cli.instance.inside import agent_is_there, check_can_hear
 from qemu_cli.instance.vm import VM
 
 

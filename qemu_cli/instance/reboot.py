@@ -13,13 +13,12 @@ from qemu_cli.errors import (
 from qemu_cli.instance import history
 from qemu_cli.instance.change import attending
 from qemu_cli.instance.host import Host
+from qemu_cli.instance.inside import agent_is_there, check_can_hear
 from qemu_cli.instance.pause import NEEDS_RESET, check_answers
 from qemu_cli.instance.shutdown import (
     AGENT_PATIENCE_S,
     PRESS_AGAIN_S,
-    agent_is_there,
     ask_agent,
-    check_can_hear,
 )
 from qemu_cli.instance.vm import VM
 from qemu_cli.qmp.session import Listener, Session

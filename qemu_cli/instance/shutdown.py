@@ -23,6 +23,11 @@ from qemu_cli.errors import (
 from qemu_cli.instance import change, history, process, recorder
 from qemu_cli.instance.discovery import human
 from qemu_cli.instance.host import Host, known_facts
+from qemu_cli.instance.inside import (
+    agent_is_there,
+    check_can_hear,
+    check_runs,
+)
 from qemu_cli.instance.vm import VM
 from qemu_cli.proc import ProcFS, send_signal
 from qemu_cli.qmp.session import Event, Listener, Session
@@ -125,35 +130,6 @@ async def kill(host: Host, vm: VM) -> Ended:
             hint="it waits for a device of the host, such as a disk",
         )
     return ended
-
-
-def check_runs(vm: VM) -> None:
-    """Refuse what needs a QEMU process.
-
-    :raise StateError: there is none
-    """
-    if not vm.alive:
-        raise StateError(f"'{vm.name}' does not run: it is {vm.state}")
-
-
-def check_can_hear(vm: VM) -> None:
-    """Refuse to ask a guest that can't hear us.
-
-    :raise StateError: it does not run, is paused, or QEMU is silent
-    """
-    check_runs(vm)
-    if vm.state == "unresponsive":
-        raise StateError(
-            f"'{vm.name}' is unresponsive: {vm.reason}",
-            hint=f"'qemu kill {vm.reference}' ends it",
-        )
-    if vm.state == "paused":
-        raise StateError(
-            f"'{vm.name}' is paused{f' ({vm.reason})' if vm.reason else ''}:"
-            " its guest can't hear us",
-            hint=f"'qemu resume {vm.reference}' first, or "
-            f"'qemu quit {vm.reference}'",
-        )
 
 
 def _in_vain(vm: VM, timeout_s: float) -> TimedOutError:
@@ -307,14 +283,6 @@ async def _next(news: Listener | None, patience_s: float) -> Event | None:
                 if event.name == "SHUTDOWN" or event.data.get("open"):
                     return event
     return None
-
-
-async def agent_is_there(session: Session) -> bool:
-    """Whether the guest has the agent's port open (QAPI query-chardev)."""
-    for chardev in await session.execute("query-chardev"):
-        if chardev["label"] == "agent0":
-            return bool(chardev["frontend-open"])
-    return False
 
 
 async def ask_agent(host: Host, vm: VM, mode: str = "powerdown") -> str | None:

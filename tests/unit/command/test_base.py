@@ -38,3 +38,31 @@ def test_a_list_of_words_goes_on_behind_an_option() -> None:
     assert args.exports == ["disk0", "disk1"]
     with pytest.raises(UsageError, match="not understood: --soft"):
         parser.parse_args(["web", "--soft", "disk0"])
+
+
+@pytest.mark.parametrize(
+    ("words", "passed_on"),
+    [
+        ([], []),
+        (["--"], []),
+        (["--", "ls", "-l", "--", "--sort", "size"], None),
+        (["ls"], ["ls"]),
+    ],
+)
+def test_words_of_another_program(
+    words: list[str], passed_on: list[str] | None
+) -> None:
+    parser = Parser(prog="qemu exec")
+    parser.add_argument("name")
+    parser.add_argument("--sort")
+    parser.pass_on("argv")
+    args = parser.parse_args(["web", "--sort", "-a", *words])
+    assert (args.name, args.sort) == ("web", "-a")
+    assert args.argv == (words[1:] if passed_on is None else passed_on)
+
+
+def test_words_of_another_program_have_one_beginning() -> None:
+    parser = Parser(prog="qemu exec")
+    parser.pass_on("argv")
+    with pytest.raises(UsageError, match="not understood: ls"):
+        parser.parse_args(["ls", "--", "-l"])
