@@ -59,16 +59,21 @@ class Files(Conversation):
         arguments = {"handle": handle, "count": size_bytes}
         return _read(await self.execute("guest-file-read", arguments))
 
-    async def read_blocks(self, handle: int) -> AsyncIterator[bytes]:
+    async def read_blocks(
+        self, handle: int, *, most: int | None = None
+    ) -> AsyncIterator[bytes]:
         """Yield all that follows in a file, block by block.
 
         The agent reads the next while we are busy with one.
+
+        :param most: so many blocks are enough; fewer: that was the end
         """
         asked: collections.deque[Question] = collections.deque()
         arguments = {"handle": handle, "count": READ_BYTES}
-        at_end = False
-        while asked or not at_end:
-            while not at_end and len(asked) < _AHEAD:
+        at_end, left = False, most
+        while asked or not (at_end or left == 0):
+            while not (at_end or left == 0) and len(asked) < _AHEAD:
+                left = left and left - 1
                 asked.append(await self.ask("guest-file-read", arguments))
             async with limited("guest-file-read", REPLY_TIMEOUT_S):
                 block = _read(await self.reply(asked.popleft()))

@@ -104,6 +104,20 @@ def test_a_file_is_read_to_its_end(fake, file, size):
     assert b"".join(talk(fake, work)) == data
 
 
+def test_some_blocks_are_enough(fake, file):
+    file.write(data := os.urandom(4 * READ_BYTES))
+    file.seek(0)
+
+    async def work(agent):
+        reading = agent.read_blocks(HANDLE, most=3)
+        blocks = [block async for block in reading]
+        return blocks, await agent.read_file(HANDLE)
+
+    blocks, rest = talk(fake, work)
+    assert b"".join(blocks) == data[: 3 * READ_BYTES]
+    assert rest == data[3 * READ_BYTES :]
+
+
 def test_a_reader_who_leaves_early_spoils_nothing(fake, file):
     file.write(os.urandom(4 * READ_BYTES))
     file.seek(0)
