@@ -7,6 +7,7 @@ from typing import Any
 from qemu_cli import settings
 from qemu_cli.columns import Duration, Named, Size, State
 from qemu_cli.command import Lister
+from qemu_cli.command.asked import column_values
 from qemu_cli.command.display import Table, require_column
 from qemu_cli.instance import facts as machine_facts
 from qemu_cli.instance import resolve
@@ -113,9 +114,10 @@ class List(Lister):
         if not (parsed_args.names or parsed_args.state or parsed_args.origin):
             cache.save({str(vm.paths.definition): vm for vm in vms})
         extra = self.extra_columns(parsed_args)
-        for name, value in extra.items():
-            for vm, row in zip(vms, rows, strict=True):
-                row[name] = value(vm)
+        for name, column in extra.items():
+            values = column_values(self.app, column, vms)
+            for value, row in zip(values, rows, strict=True):
+                row[name] = value
         names = [*_COLUMNS, *extra]
         return names, [[row[name] for name in names] for row in rows]
 
@@ -146,8 +148,12 @@ class List(Lister):
 
     def extra_columns(
         self, args: argparse.Namespace
-    ) -> dict[str, Callable[[VM], Any]]:
-        """The columns of plug-ins that are asked for."""
+    ) -> dict[str, Callable[..., Any]]:
+        """The columns of plug-ins that are asked for.
+
+        A function of a VM, or ``async def`` with host and VM; those are
+        asked for all VMs at the same time.
+        """
         asked = [word.lstrip("+") for word in (args.columns or "").split(",")]
         asked += [word.lstrip("-") for word in (args.sort or "").split(",")]
         asked += [each.key for each in args.filters]
@@ -157,7 +163,7 @@ class List(Lister):
             if name and name not in _COLUMNS
         }
 
-    def pick_column(self, name: str) -> Callable[[VM], Any]:
+    def pick_column(self, name: str) -> Callable[..., Any]:
         """Import a plug-in's column.
 
         :raise UsageError: there is none of that name
@@ -166,7 +172,7 @@ class List(Lister):
 
         group = "qemu_cli.columns.list"
         require_column(name, [*_COLUMNS, *extensions.names(group)])
-        column: Callable[[VM], Any] = extensions.pick(group, name)
+        column: Callable[..., Any] = extensions.pick(group, name)
         return column
 
 

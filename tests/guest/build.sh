@@ -4,11 +4,12 @@
 #   tests/guest/build.sh DIRECTORY PACKAGE-CACHE
 #
 # The kernel is linux-image-cloud-amd64's; the initramfs holds busybox,
-# qemu-guest-agent with the libraries it loads, virtio modules, and the
-# files of tests/guest/rootfs, whose init says GUEST-READY on the console
-# (6 s under TCG).  It powers off on ACPI and on the agent's word, gets an
-# address by DHCP, mounts /dev/vda on /mnt if it can, and has a shell on
-# ttyS0 with the prompt "guest# ".
+# qemu-guest-agent and dropbear with the libraries they load, virtio
+# modules, and the files of tests/guest/rootfs, whose init says GUEST-READY
+# on the console (6 s under TCG).  An ssh server runs when the kernel's
+# command line says sshd; who may log in, /root/.ssh says.  It powers off
+# on ACPI and on the agent's word, gets an address by DHCP, mounts /dev/vda
+# on /mnt if it can, and has a shell on ttyS0 with the prompt "guest# ".
 #
 # Needs: apt-get, dpkg-deb, cpio, gzip, xz.  No root.
 set -euo pipefail
@@ -37,7 +38,7 @@ download() {
         -o Debug::NoLocking=1 -o APT::Sandbox::User=root \
         -o Dir::State::status="$cache/status" \
         -o Dir::Cache::archives="$cache" \
-        install qemu-guest-agent busybox-static >/dev/null
+        install qemu-guest-agent busybox-static dropbear-bin >/dev/null
     # The meta package names the versioned kernel.
     local image
     image=$(apt-cache depends linux-image-cloud-amd64 |
@@ -52,27 +53,31 @@ unpack() {
         case ${package##*/} in
         linux-image-*) dpkg-deb -x "$package" "$kernel" ;;
         libperl* | *-perl_*) ;; # the agent's package wants it, qemu-ga not
-        busybox-static_* | qemu-guest-agent_* | lib*.deb | zlib1g_*)
+        busybox-static_* | qemu-guest-agent_* | dropbear-bin_* | \
+            lib*.deb | zlib1g_*)
             dpkg-deb -x "$package" "$user" ;;
         esac
     done
 }
 
 add_programs() {
-    local library_path loader agent
+    local library_path loader agent dropbear program library
     mkdir -p "$initrd"/{bin,sbin,dev,proc,sys,tmp,run,var/run,mnt,root} \
         "$initrd"/{mod,etc,usr/sbin,usr/bin,lib64,lib/x86_64-linux-gnu}
     busybox=$(find "$user" -type f -path '*bin/busybox' | head -1)
     agent=$(find "$user" -type f -name qemu-ga | head -1)
+    dropbear=$(find "$user" -type f -path '*sbin/dropbear')
     loader=$(find "$user" -path '*x86_64-linux-gnu/ld-linux-x86-64.so.2' |
         head -1)
     install -m755 "$busybox" "$initrd/bin/busybox"
     install -m755 "$agent" "$initrd/usr/sbin/qemu-ga"
+    install -m755 "$dropbear" "$initrd/usr/sbin/dropbear"
     install -m755 "$(realpath "$loader")" \
         "$initrd/lib64/ld-linux-x86-64.so.2"
     library_path=$user/lib/x86_64-linux-gnu:$user/usr/lib/x86_64-linux-gnu
-    "$loader" --library-path "$library_path" --list "$agent" |
-        awk '$3 ~ /^\// { print $3 }' | while read -r library; do
+    for program in "$agent" "$dropbear"; do
+        "$loader" --library-path "$library_path" --list "$program"
+    done | awk '$3 ~ /^\// { print $3 }' | sort -u | while read -r library; do
         install -m755 "$(realpath "$library")" \
             "$initrd/lib/x86_64-linux-gnu/${library##*/}"
     done
@@ -108,7 +113,8 @@ add_modules() {
     done
 }
 
-if ! compgen -G "$cache/linux-image-*.deb" >/dev/null; then
+if ! compgen -G "$cache/linux-image-*.deb" >/dev/null ||
+    ! compgen -G "$cache/dropbear-bin_*.deb" >/dev/null; then
     download
 fi
 unpack

@@ -14,7 +14,8 @@ class Copy(Command):
     One side is NAME:PATH, in a guest; the other a path on this host.  If
     the target is a directory, the copy goes into it.  Modes and symbolic
     links are kept, owners and times are not.  What is interrupted leaves
-    the target as it was: a file gets its name when it is complete.
+    the target as it was: a file gets its name when it is complete.  Where
+    no agent runs, ssh and tar are used if the guest has them.
     """
 
     examples = (
@@ -37,7 +38,7 @@ class Copy(Command):
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         from qemu_cli.command import loop
         from qemu_cli.instance import resolve
-        from qemu_cli_guest import copy
+        from qemu_cli_guest import copy, fallback
 
         source = copy.place(parsed_args.source)
         target = copy.place(parsed_args.target)
@@ -49,12 +50,12 @@ class Copy(Command):
         vm = resolve.anyone(self.app.host, source.name or target.name or "")
         host = self.app.host_of(vm)
         if target.name:
-            work = copy.into_guest(
+            work = fallback.into_guest(
                 *(host, vm, Path(source.path), target.path),
                 checksum=parsed_args.checksum,
             )
         else:
-            work = copy.out_of_guest(
+            work = fallback.out_of_guest(
                 *(host, vm, source.path, Path(target.path)),
                 checksum=parsed_args.checksum,
             )

@@ -20,7 +20,8 @@ class Exec(Command):
     ends it.  There is no shell and no terminal: say sh -c for the one, and
     see 'qemu ssh' for the other.
 
-    Until it is read, output lies in files in the guest's /tmp.
+    Until it is read, output lies in files in the guest's /tmp.  Where no
+    agent runs, ssh is used if the guest has a server (see 'qemu ssh').
     """
 
     examples = (
@@ -87,6 +88,7 @@ class Exec(Command):
         from qemu_cli.command import loop
         from qemu_cli.instance import resolve
         from qemu_cli_guest import exec as service
+        from qemu_cli_guest import fallback
         from qemu_cli_guest.agent.run import Program
         from qemu_cli_guest.agent.stdio import Input, Nothing, Output
 
@@ -99,7 +101,7 @@ class Exec(Command):
             return 0
         silent = parsed_args.no_stdin or sys.stdin.isatty()
         return loop.run(
-            service.run(
+            fallback.run(
                 host,
                 vm,
                 program,

@@ -119,12 +119,12 @@ class Guest:
 def boot(home, tiny_guest):
     """``boot(NAME, …) -> Guest``: its agent answers, /mnt is an ext4."""
 
-    def boot(name, *options):
+    def boot(name, *options, append=""):
         guest = Guest(home, name)
         create = ("create", name, "--kernel", tiny_guest.kernel)
         create += ("--initrd", tiny_guest.initrd, "--accel", "tcg")
-        create += ("--append", "console=ttyS0 quiet", "--disk", "32M")
-        ok(home(*create, *options))
+        create += ("--append", f"console=ttyS0 quiet {append}")
+        ok(home(*create, "--disk", "32M", *options))
         disk = guest.paths.directory / "disk0.qcow2"
         raw = disk.with_suffix(".raw")
         with raw.open("wb") as stream:
