@@ -95,7 +95,7 @@ test-qemu10: test-packages $(VENV)/installed $(VENV)/tools $(GUEST)/initrd.gz
 bench: demo-packages $(VENV)/installed $(PLUGINS_VENV)/installed \
     $(GUEST)/initrd.gz
 	@tools/packages.sh $(BENCH_PACKAGES)
-	QEMU_CLI_BENCH_TOP=$(PLUGINS_BIN)/qemu \
+	QEMU_CLI_BENCH_PLUGINS=$(PLUGINS_BIN)/qemu \
 	    $(BIN)/python benchmarks/run.py $(ARGS)
 
 guest: demo-packages $(GUEST)/initrd.gz

@@ -14,7 +14,7 @@ sys.path.insert(0, str(HERE.parent))
 
 PARTS = (
     *("startup", "starting", "many", "foreign", "top"),
-    *("exports", "snapshots"),
+    *("exports", "snapshots", "guest"),
 )
 
 

@@ -16,8 +16,8 @@ from benchmarks.measure import QEMU_CLI, Figure, Limit, run
 from qemu_cli.proc import ProcFS
 
 VMS = 50
-#: A `qemu` that has the plug-in beside it.
-TOP = os.environ.get("QEMU_CLI_BENCH_TOP", QEMU_CLI)
+#: A `qemu` that has the plug-ins beside it.
+TOP = os.environ.get("QEMU_CLI_BENCH_PLUGINS", QEMU_CLI)
 #: The first rates come after a second; then it is as it stays.
 SETTLE_S = 10.0
 WATCH_S = 60.0

@@ -14,8 +14,10 @@ from qemu_cli.instance.inside import agent
 from qemu_cli.instance.vm import VM
 from qemu_cli.qmp.agent import Agent
 
-#: Nobody waits longer than this for the line, in seconds.
-_HOLD_S = 2.0
+#: Others get the line after this, in seconds: they wait for five, and what
+#: is on its way then takes up to one.  It costs a tenth of a second each
+#: time, for the agent only looks now and then whether somebody is there.
+_HOLD_S = 3.5
 #: How long those who wait need to notice that it is free, in seconds.
 _PAUSE_S = 0.04
 

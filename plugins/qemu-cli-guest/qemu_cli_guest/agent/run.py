@@ -35,7 +35,7 @@ _FIRST_S = 0.05
 _FEED_BYTES = 256 << 10
 
 #: The pauses between two looks at a program that has nothing to say.
-_PAUSES_S = (0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
+_PAUSES_S = (0.003, 0.005, *[0.01] * 4, 0.02, 0.02, 0.05, 0.1, 0.25)
 #: What takes longer than this is listened to, in seconds.
 _QUICK_S = 0.05
 #: An agent that is started again or is busy is waited for, in seconds.
@@ -115,6 +115,7 @@ class Run:
         self._feeder: int | None = None
         self._hungry = False  # there is input left to feed
         self._is_orphan = False  # of an agent that is no more
+        self._is_clean = False  # nothing is left of it
 
     async def exit_code(self, timeout_s: float | None = None) -> int:
         """Run it; what is left of it in the guest is removed.
@@ -266,6 +267,7 @@ class Run:
         words = finished.out.split()
         if words[:1] != [b"ran"]:
             return self._not_run(finished)
+        self._is_clean = b"clean" in words and self._feeder is None
         if b"out" in words:
             await self._out.pump(agent)
         if b"err" in words:
@@ -298,6 +300,8 @@ class Run:
             with contextlib.suppress(RefusedError):
                 await self._out.close(agent)
                 await self._err.close(agent)
+            if self._is_clean:
+                return
             words = [self._base, *(str(p) for p in [self._feeder] if p)]
             await agent.begin(
                 scripts.argv(scripts.CLEAN_UP, *words), capture=False

@@ -7,7 +7,9 @@ SHELL = "/bin/sh"
 #:
 #: ``sh BASE [NAME=VALUE…] -- PROGRAM [ARGUMENT…]``; BASE.out and BASE.err
 #: are the program's, BASE.end its exit code, for when the agent forgets.
-#: Our own stdout says that it was run, and what is worth reading.
+#: Our own stdout says that it was run, and what is worth reading; where
+#: that is nothing, no files are left.  But who asks an agent that was
+#: started again needs them.
 RUN = """
 b=$1; shift
 while [ "$1" != -- ]; do export "$1"; shift; done; shift
@@ -18,6 +20,10 @@ echo $s >"$b.end"
 echo ran
 [ -s "$b.out" ] && echo out
 [ -s "$b.err" ] && echo err
+if [ ! -s "$b.out" ] && [ ! -s "$b.err" ] && kill -0 $PPID 2>/dev/null; then
+    echo clean
+    rm -f "$b.out" "$b.err" "$b.end" "$b.in" "$b.hold" >/dev/null 2>&1 &
+fi
 exit $s
 """
 

@@ -1,0 +1,158 @@
+"""What no real guest does on demand; and what needs none."""
+
+import asyncio
+import base64
+import contextlib
+import os
+import re
+import shlex
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+from qemu_cli_guest import copy
+from qemu_cli_guest.agent import tree
+from qemu_cli_guest.agent.line import Line
+from qemu_cli_guest.agent.run import Program, Run
+from qemu_cli_guest.agent.stdio import Memory, Nothing
+from qemu_cli_guest.column import addresses
+
+from qemu_cli.app import QemuApp
+from qemu_cli.errors import QemuCliError, UsageError
+from qemu_cli.qmp.address import Monitors
+from qemu_cli.qmp.agent import Interface
+from qemu_cli.qmp.sessions import Sessions
+
+RAN = base64.b64encode(b"ran\n").decode()
+
+
+class FakeLine(Line):
+    """A line to a fake agent."""
+
+    def __init__(self, fake):
+        super().__init__(None, None)
+        self.fake, self.connections = fake, 0
+        self.each_time = lambda number: None
+
+    async def agent(self):
+        if self._agent is None:
+            self.connections += 1
+            self.each_time(self.connections)
+            monitors = Monitors(agent=self.fake.path, pid=os.getpid())
+            self._agent = await self._stack.enter_async_context(
+                Sessions().agent(monitors)
+            )
+        return self._agent
+
+
+@pytest.mark.parametrize("cut", [b'{"return": {"exi', b"", b"\xff\xff{]\n"])
+def test_a_reply_that_is_cut_is_asked_for_again(fake_agent, cut):
+    fake = fake_agent()
+    fake.on("guest-exec", {"pid": 5})
+    line = FakeLine(fake)
+
+    def each_time(number):
+        if number == 1:
+            fake.on("guest-exec-status", raw=cut, close=True)
+        else:
+            end = {"exited": True, "exitcode": 3, "out-data": RAN}
+            fake.on("guest-exec-status", end)
+
+    line.each_time = each_time
+
+    async def main():
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(line.hang_up)
+            run = Run(line, Program(["x"]), Nothing(), Memory(), Memory())
+            return await run.exit_code()
+
+    assert asyncio.run(main()) == 3
+    assert line.connections == 2
+    begun = [m for m in fake.received if m["execute"] == "guest-exec"]
+    assert len(begun) == 2  # it, once; and what removes its files
+
+
+def test_a_list_of_files_is_read():
+    text = "\0".join(
+        [
+            *(".", "./a b", "", "./x\ny", "./z", "", "644 3\n755 10\n"),
+            *("./l", "./m", "", "to", "/else", "", ""),
+        ]
+    )
+    read = tree._parsed(text)
+    assert read.directories == [".", "./a b"]
+    assert read.files == [
+        tree.File("./x\ny", 0o644, 3),
+        tree.File("./z", 0o755, 10),
+    ]
+    assert read.links == [tree.Link("./l", "to"), tree.Link("./m", "/else")]
+    assert read.size_bytes == 13
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x"])
+def test_a_guest_names_no_files_elsewhere(tmp_path, name):
+    with pytest.raises(QemuCliError, match="refused"):
+        copy._inside(tmp_path, name)
+
+
+def test_a_guest_puts_nothing_behind_a_link(tmp_path):
+    (tmp_path / "out").symlink_to("/tmp")
+    with pytest.raises(QemuCliError, match="is a link"):
+        copy._inside(tmp_path, "out/x")
+    assert copy._inside(tmp_path, "./in/x") == tmp_path / "in/x"
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("web:/x", ("web", "/x")),
+        ("web:x:y", ("web", "x:y")),
+        ("./a:b", (None, "./a:b")),
+        ("/x", (None, "/x")),
+    ],
+)
+def test_places(text, place):
+    assert copy.place(text) == place
+
+
+@pytest.mark.parametrize("text", [":x", "web:"])
+def test_half_a_place(text):
+    with pytest.raises(UsageError, match="not NAME:PATH"):
+        copy.place(text)
+
+
+def test_which_addresses_are_shown():
+    found = [
+        Interface("lo", None, ("127.0.0.1/8", "::1/128")),
+        Interface("eth0", None, ("fe80::1/64", "2001:db8::1/64")),
+        Interface("eth1", None, ("10.0.2.15/24",)),
+    ]
+    assert addresses(found) == ["10.0.2.15", "2001:db8::1"]
+
+
+def lines():
+    """The examples of our commands, and what the page shows."""
+    for entry in distribution("qemu-cli-guest").entry_points:
+        if entry.value.startswith("qemu_cli_guest.commands."):
+            yield from entry.load().examples
+    page = Path(__file__).parents[4] / "doc/howto/inside.md"
+    for block in re.findall(
+        r"^```sh\n(.*?)^```", page.read_text(), re.M | re.S
+    ):
+        yield from block.splitlines()
+
+
+def test_examples_are_understood():
+    seen = 0
+    for line in lines():
+        for part in re.split(r" \| (?=qemu)| >>", line):
+            words = shlex.split(part)
+            if words[:1] != ["qemu"]:
+                continue
+            seen += 1
+            app = QemuApp()
+            found = app.command_manager.find_command(words[1:])
+            command, name, rest = found
+            parser = command(app, None).get_parser(f"qemu {name}")
+            parser.parse_args(rest)
+    assert seen > 30
