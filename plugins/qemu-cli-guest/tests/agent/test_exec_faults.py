@@ -80,10 +80,12 @@ def test_an_agent_that_hangs_in_the_middle(guest):
 def test_the_guest_is_frozen_in_the_middle(guest):
     line = "while [ ! -e /go ]; do sleep 0.1; done; rm /go; echo thawed"
     with begun(guest, line=line) as process:
-        assert guest.agent(lambda agent: agent.freeze()) == 1
-        guest.console("touch /go; sleep 1")
-        assert process.poll() is None
-        assert guest.agent(lambda agent: agent.thaw()) == 1
+        try:
+            assert guest.agent(lambda agent: agent.freeze()) == 1
+            guest.console("touch /go; sleep 1")
+            assert process.poll() is None
+        finally:
+            guest.agent(lambda agent: agent.thaw())
         out, err = process.communicate(timeout=60)
     assert (out, process.returncode) == (b"thawed\n", 0), err
 

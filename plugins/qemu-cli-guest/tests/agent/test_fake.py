@@ -8,9 +8,11 @@ import re
 import shlex
 from importlib.metadata import distribution
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from qemu_cli_guest import copy
+from qemu_cli_guest.agent import line as line_module
 from qemu_cli_guest.agent import tree
 from qemu_cli_guest.agent.line import Line
 from qemu_cli_guest.agent.run import Program, Run
@@ -70,6 +72,92 @@ def test_a_reply_that_is_cut_is_asked_for_again(fake_agent, cut):
     assert line.connections == 2
     begun = [m for m in fake.received if m["execute"] == "guest-exec"]
     assert len(begun) == 2  # it, once; and what removes its files
+
+
+@pytest.fixture
+def copying(fake_agent):
+    """A copying with a fake agent, which keeps what is written."""
+    fake = fake_agent()
+    copying = copy._Copying(None, SimpleNamespace(name="g"))
+    copying._line = FakeLine(fake)
+    copying.guest = tree.GuestTree(copying._line)
+    copying.written = b""
+
+    def write(arguments):
+        copying.written += base64.b64decode(arguments["buf-b64"])
+        return {"count": len(base64.b64decode(arguments["buf-b64"]))}
+
+    copying.write = write
+    fake.on("guest-file-open", 7)
+    fake.on("guest-file-write", write)
+    fake.on("guest-file-close", {})
+    fake.on("guest-exec", {"pid": 5})
+    fake.on("guest-exec-status", {"exited": True, "exitcode": 0})
+    return copying
+
+
+def copy_up(copying, source, **options):
+    """Copy a file to /x."""
+    settings = {"is_device": False, "checksum": False}
+    settings |= {"show": lambda done, total: None}
+
+    async def main():
+        async with copying:
+            await copying.up(source, "/x", 0o644, **settings | options)
+
+    asyncio.run(main())
+
+
+def test_a_guest_that_is_frozen_in_the_middle_is_waited_for(copying, tmp_path):
+    line, frozen = copying._line, "the agent is in frozen state"
+
+    def each_time(number):
+        if number == 1:
+            error = ("CommandNotFound", frozen)
+            line.fake.on("guest-file-write", error=error)
+        else:
+            line.fake.on("guest-file-write", copying.write)
+
+    line.each_time = each_time
+    (tmp_path / "x").write_bytes(data := os.urandom(3 << 20))
+    copy_up(copying, tmp_path / "x")
+    assert copying.written == data
+    assert line.connections == 2
+
+
+def test_a_checksum_that_is_another(copying, tmp_path):
+    (tmp_path / "x").write_bytes(b"data")
+    other = base64.b64encode(b"0" * 64 + b"  /x.part\n").decode()
+    end = {"exited": True, "exitcode": 0, "out-data": other}
+    copying._line.fake.on("guest-exec-status", end)
+    with pytest.raises(QemuCliError, match="is not the same"):
+        copy_up(copying, tmp_path / "x", checksum=True)
+    last = copying._line.fake.received[-2]["arguments"]
+    assert "rm -f" in last["arg"][1]
+
+
+def test_others_get_the_line(fake_agent, monkeypatch):
+    fake = fake_agent()
+    made = []
+
+    @contextlib.asynccontextmanager
+    async def agent(host, vm):
+        monitors = Monitors(agent=fake.path, pid=os.getpid())
+        async with Sessions().agent(monitors) as talk:
+            made.append(talk)
+            yield talk
+
+    monkeypatch.setattr(line_module, "agent", agent)
+
+    async def main():
+        line = Line(None, None)
+        assert await line.agent() is await line.agent()
+        monkeypatch.setattr(line_module, "_HOLD_S", -1.0)
+        await line.agent()
+        await line.hang_up()
+
+    asyncio.run(main())
+    assert len(made) == 2
 
 
 def test_a_list_of_files_is_read():
