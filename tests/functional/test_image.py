@@ -8,7 +8,6 @@ import shutil
 import signal
 import struct
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pexpect
 import pytest
 
 from qemu_cli.testing.home import QemuHome, Result
+from tests.functional.until import until
 
 MIB = 1 << 20
 PATIENCE_S = 60.0
@@ -33,13 +33,6 @@ def qemu_io(image: Path, *commands: str, format: str = "qcow2") -> None:
 def ok(result: Result) -> Result:
     assert result.rc == 0, result.err
     return result
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.fixture

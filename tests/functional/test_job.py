@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import pytest
 from qemu_cli.instance.resolve import resolve
 from qemu_cli.qmp.sessions import Sessions
 from qemu_cli.testing.home import QemuHome, Result
+from tests.functional.until import until
 
 SLOWLY = Path(__file__).with_name("slowly.py")
 MIB = 1 << 20
@@ -39,14 +40,6 @@ FULL = {
 def ok(result: Result) -> Result:
     assert result.rc == 0, result.err
     return result
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    end = time.monotonic() + PATIENCE_S
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return found
 
 
 def qmp(

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pexpect
@@ -12,6 +11,7 @@ import pytest
 
 from qemu_cli.testing.home import QemuHome
 from qemu_cli.testing.plugin import TinyGuest
+from tests.functional.until import until
 
 BOOT_TIMEOUT_S = 120.0
 
@@ -23,13 +23,6 @@ def options(tiny_guest: TinyGuest) -> list[str]:
         *("--initrd", str(tiny_guest.initrd), "--memory", "256M"),
         *("--append", "console=ttyS0 quiet", "--accel", "tcg"),
     ]
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + BOOT_TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
 
 
 def begin(

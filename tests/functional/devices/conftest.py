@@ -3,7 +3,6 @@
 import secrets
 import socket
 import tempfile
-import time
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from qemu_cli.testing.home import QemuHome, Result
 from qemu_cli.testing.plugin import TinyGuest
 from tests.functional.bare import BareVM
 from tests.functional.killing import kill_in
+from tests.functional.until import until
 
 SMALL = ("--memory", "64M", "--accel", "tcg", "--nic", "none")
 BOOT_TIMEOUT_S = 120.0
@@ -104,10 +104,7 @@ class PlugVM(BareVM):
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         """Wait until it is so."""
-        end = time.monotonic() + timeout_s
-        while not what():
-            assert time.monotonic() < end, f"not in time: {words}"
-            time.sleep(0.1)
+        until(what, f"not in time: {words}", timeout_s)
 
     def ask(self, command: str) -> str:
         """Have the guest's shell run a command; what it printed."""

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from qemu_cli.testing.home import QemuHome, Result
-from tests.functional.bare import TIMEOUT_S, BareVM
+from tests.functional.bare import BareVM
 from tests.functional.exports.stopped import SMALL, disk, io
 
 MIB = 1 << 20
@@ -146,19 +145,6 @@ def vm(shared: Machine) -> Iterator[Machine]:
     shared.stop("--hard")
     assert shared.traces() == []
     assert shared.status() == "running"
-
-
-@pytest.fixture
-def until() -> Callable[[Callable[[], object]], None]:
-    """Wait until something is true."""
-
-    def wait(true: Callable[[], object]) -> None:
-        end = time.monotonic() + TIMEOUT_S
-        while not true():
-            assert time.monotonic() < end
-            time.sleep(0.05)
-
-    return wait
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What the tests of exports of a stopped VM share."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE, Popen
@@ -22,13 +21,6 @@ def io(target: str | Path, command: str, *options: str) -> bool:
     """Read or write with qemu-io; whether that worked."""
     done = run("qemu-io", *options, "-c", command, target)
     return done.returncode == 0 and "Pattern verification" not in done.stdout
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + TIMEOUT_S
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def uris(home: QemuHome, *words: str) -> list[str]:

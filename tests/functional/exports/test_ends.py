@@ -11,15 +11,14 @@ import pytest
 
 from tests.functional.exports.clients import read, run
 from tests.functional.killing import kill_in
+from tests.functional.until import until
 
 if TYPE_CHECKING:
     from .conftest import Machine
 
-Until = Callable[[Callable[[], object]], None]
-
 
 def test_killed_between_every_two_steps_of_an_export(
-    vm: "Machine", until: Until
+    vm: "Machine",
 ) -> None:
     """Its guardian takes everything down, without anybody's doing."""
     vm.as_guest("write -P 4 0 1M")
@@ -82,7 +81,7 @@ def test_qemu_ends(machine: Callable[..., "Machine"]) -> None:
 
 
 @pytest.mark.parametrize("number", ["INT", "TERM", "HUP", "KILL"])
-def test_the_foreground(vm: "Machine", until: Until, number: str) -> None:
+def test_the_foreground(vm: "Machine", number: str) -> None:
     served = subprocess.Popen(
         [vm.home.executable, "nbd-export", "vm", "disk0", "--foreground"],
         env=vm.home.environment,

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.functional.exports.clients import read, run
+from tests.functional.until import until
 
 if TYPE_CHECKING:
     from .conftest import Machine
-
-Until = Callable[[Callable[[], object]], None]
 
 
 @pytest.fixture
@@ -57,7 +56,6 @@ def test_a_client_is_connected(
 def test_a_client_vanishes(
     vm: "Machine",
     reader: Callable[..., "subprocess.Popen[bytes]"],
-    until: Until,
 ) -> None:
     (uri,) = vm.export("disk0")
     for _ in range(3):

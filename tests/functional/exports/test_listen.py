@@ -5,8 +5,7 @@ import re
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from subprocess import PIPE, Popen
@@ -17,6 +16,7 @@ import pytest
 from qemu_cli.instance.exports import records
 from qemu_cli.steps.daemon import running
 from qemu_cli.testing.home import QemuHome
+from tests.functional.until import until
 
 SMALL = ("--memory", "64M", "--accel", "tcg", "--nic", "none")
 TIMEOUT_S = 60.0
@@ -33,13 +33,6 @@ def reads(uri: str, pattern: int) -> bool:
     return run("nbdcopy", uri, "-").stdout[: 1 << 20] == chr(pattern) * (
         1 << 20
     )
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + TIMEOUT_S
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def port_of(uri: str) -> int:

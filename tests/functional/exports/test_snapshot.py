@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from qemu_cli.instance.exports import daemon, records
+from tests.functional.until import until
 
 TIMEOUT_S = 60.0
 FIRST = "write -P 1 0 1M"
@@ -113,7 +114,7 @@ def test_what_is_not_there(vm: Any) -> None:
     assert both.rc == 2
 
 
-def test_a_server_that_is_killed(vm: Any, until: Callable[..., None]) -> None:
+def test_a_server_that_is_killed(vm: Any) -> None:
     vm.export("disk0", "--snapshot", "inside")
     (export,) = records.read(vm.paths)
     process = daemon.alive(vm.paths, export)

@@ -21,10 +21,10 @@ from tests.functional.exports.stopped import (
     io,
     reading,
     server,
-    until,
     uris,
 )
 from tests.functional.killing import kill_in
+from tests.functional.until import until
 
 
 def test_an_image_that_another_program_writes(web: QemuHome) -> None:
