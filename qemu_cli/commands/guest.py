@@ -26,7 +26,8 @@ class GuestThaw(VMCommand):
         from qemu_cli.instance import quiesce
 
         count = await quiesce.thaw(self.app.host_of(vm), vm)
+        many = "file system" if count == 1 else "file systems"
         return Result(
-            f"{count} file systems thawed" if count else "was not frozen",
+            f"{count} {many} thawed" if count else "was not frozen",
             {"thawed": count},
         )

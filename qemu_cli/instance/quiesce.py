@@ -7,9 +7,9 @@ happens: by us, or by a guardian when we are killed.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
-from qemu_cli.errors import QemuCliError, StateError
+from qemu_cli.errors import QemuCliError, RefusedError, StateError
 from qemu_cli.guardian import guarding
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.inside import agent_is_there, check_can_hear
@@ -34,15 +34,30 @@ async def quiesced(host: Host, vm: VM) -> AsyncIterator[int]:
                 hint="install qemu-guest-agent in the guest, or do without "
                 "--quiesce: as after a power cut then",
             )
+    async with host.sessions.agent(vm.monitors) as agent:
+        if await agent.is_frozen():
+            raise StateError(
+                f"the file systems of '{vm.name}' are frozen already: another "
+                "program holds them, or has left them so",
+                hint=f"'qemu guest thaw {vm.name}' lets it write again",
+            )
     with guarding(["guest", "thaw", vm.name]) as guardian:
         guardian.arm()
+        hopeless: tuple[type[QemuCliError], ...] = ()
         try:
             async with host.sessions.agent(vm.monitors) as agent:
-                count = await agent.freeze()
+                try:
+                    count = await agent.freeze()
+                except RefusedError:
+                    # It has thawed what it froze so far, and may refuse
+                    # that as well.
+                    hopeless = (QemuCliError,)
+                    raise
             yield count
         finally:
             # When this fails the guardian, who is still armed, tries it.
-            await asyncio.shield(_thaw(host, vm))
+            with suppress(*hopeless):
+                await asyncio.shield(_thaw(host, vm))
             guardian.disarm()
 
 

@@ -160,7 +160,8 @@ async def _run(host: Host, vm: VM, wanted: Wanted, todo: Plan) -> None:
     async with AsyncExitStack() as stack:
         if wanted.quiesce and vm.alive:
             count = await stack.enter_async_context(quiesced(host, vm))
-            host.say(f"{vm.name}: {count} file systems are frozen")
+            frozen = "file system is" if count == 1 else "file systems are"
+            host.say(f"{vm.name}: {count or 'no'} {frozen} frozen")
         await change.run_on(host, vm, todo)
 
 

@@ -1,21 +1,29 @@
 """nbd-export of a VM whose guest writes; one guest for all tests."""
 
+import asyncio
 import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from qemu_cli.errors import QemuCliError
+from qemu_cli.instance.resolve import resolve
+from qemu_cli.qmp.agent import Agent
+from qemu_cli.qmp.sessions import Sessions
 from qemu_cli.testing.home import QemuHome
 from qemu_cli.testing.plugin import TinyGuest
 from tests.functional.ext4_guest import boot, ok, shell
+from tests.functional.until import until
 
 if TYPE_CHECKING:
     from .conftest import Machine
+
+_T = TypeVar("_T")
 
 #: Counts on two disks in turn, and always on the first one first.
 COUNT = (
@@ -98,7 +106,7 @@ def test_frozen_file_systems_are_whole(
     secret = secrets.token_hex(8)
     shell(mounted, f"echo {secret} > /mnt/not-synced")
     served = mounted.ok("nbd-export", "g", "disk0", "--quiesce")
-    assert "frozen" in served.err
+    assert "1 file system is frozen" in served.err
     shell(mounted, "rm /mnt/not-synced; sync")
     copy = tmp_path / "ext4"
     ok("nbdcopy", served.out.strip(), copy)
@@ -108,7 +116,7 @@ def test_frozen_file_systems_are_whole(
 
 
 def test_killed_while_the_guest_is_frozen(
-    mounted: "Machine", until: Callable[[Callable[[], object]], None]
+    mounted: "Machine",
 ) -> None:
     """The guardian thaws it, and takes the rest down."""
     program = """
@@ -136,16 +144,86 @@ sys.exit(main(["nbd-export", "g", "disk0", "--quiesce"]))
     assert mounted.status() == "running"
 
 
-def test_the_agent_refuses(mounted: "Machine") -> None:
-    """Somebody else has frozen it: it can't be frozen again."""
-    from qemu_cli.testing.home import Result
-
-    refused: Result = mounted.home("guest", "thaw", "g")
-    assert refused.rc == 0
-    assert "was not frozen" in refused.err
-    paused = mounted.ok("pause", "g")
-    assert paused.rc == 0
-    refused = mounted.home("nbd-export", "g", "disk0", "--quiesce")
+def test_a_paused_guest_can_not_be_frozen(mounted: "Machine") -> None:
+    mounted.ok("pause", "g")
+    try:
+        refused = mounted.home("nbd-export", "g", "disk0", "--quiesce")
+    finally:
+        mounted.ok("resume", "g")
     assert refused.rc == 4
     assert "can't hear us" in refused.err
-    mounted.ok("resume", "g")
+
+
+def asked(vm: "Machine", what: Callable[[Agent], Awaitable[_T]]) -> _T:
+    """Ask the agent in the guest."""
+
+    async def work() -> _T:
+        sessions = Sessions()
+        monitors = resolve(
+            vm.home.paths, vm.name, probe=sessions.probe
+        ).monitors
+        async with sessions.agent(monitors, timeout_s=5.0) as agent:
+            return await what(agent)
+
+    return asyncio.run(work())
+
+
+def may_freeze(vm: "Machine") -> bool | None:
+    """Whether its agent offers that; None when there is no agent yet."""
+    try:
+        return "guest-fsfreeze-freeze" in asked(vm, Agent.info).commands
+    except QemuCliError:
+        return None
+
+
+def test_somebody_else_holds_the_file_systems(mounted: "Machine") -> None:
+    """They stay so: that is somebody else's snapshot, perhaps."""
+
+    asked(mounted, Agent.freeze)
+    try:
+        for words in (
+            ("nbd-export", "g", "disk0", "--quiesce"),
+            ("snapshot", "create", "g", "s", "--external", "--quiesce"),
+        ):
+            refused = mounted.home(*words)
+            assert refused.rc == 4, refused.err
+            assert "are frozen already" in refused.err
+            assert "'qemu guest thaw g'" in refused.err
+        assert mounted.traces() == []
+    finally:
+        thawed = mounted.ok("guest", "thaw", "g")
+    assert "1 file system thawed" in thawed.err
+
+
+#: An agent that may not do what RHEL's may not, by default.
+FORBID = r"""mv /usr/sbin/qemu-ga /usr/sbin/qemu-ga.real
+cat > /usr/sbin/qemu-ga << 'END'
+#!/bin/sh
+exec qemu-ga.real -b guest-fsfreeze-freeze{more} "$@"
+END
+chmod 755 /usr/sbin/qemu-ga; killall qemu-ga"""
+
+
+@pytest.mark.parametrize("more", ["", ",guest-fsfreeze-thaw"])
+def test_the_agent_refuses(mounted: "Machine", more: str) -> None:
+    """Nothing is exported, nothing stays frozen, and it says who refuses."""
+    words = ("nbd-export", "g", "disk0", "--quiesce")
+    shell(mounted, FORBID.format(more=more))
+    try:
+        until(lambda: may_freeze(mounted) is False)
+        refused = mounted.home(*words)
+        assert refused.rc == 5
+        assert "may still be frozen" not in refused.err
+        assert refused.out == ""
+        assert mounted.traces() == []
+        assert "LIVES" in shell(
+            mounted, "echo z > /mnt/z && sync && echo LI''VES"
+        )
+    finally:
+        shell(
+            mounted,
+            "mv /usr/sbin/qemu-ga.real /usr/sbin/qemu-ga; "
+            "killall qemu-ga.real qemu-ga",
+        )
+        until(lambda: may_freeze(mounted))
+    assert "1 file system is frozen" in mounted.ok(*words).err
