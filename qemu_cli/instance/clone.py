@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qemu_cli.errors import StateError, UsageError
-from qemu_cli.instance import change, history, ports, saved
+from qemu_cli.instance import change, history, needs, ports, saved
 from qemu_cli.instance.clone_plan import DiskFacts, Facts, Layer, plan_clone
 from qemu_cli.instance.create import taken_ports
 from qemu_cli.instance.discovery import joined
@@ -154,6 +154,7 @@ async def _gather(
 
 async def _disk(tool: str, paths: InstancePaths, disk: Disk) -> DiskFacts:
     file = Path(os.path.normpath(paths.directory / disk.file))
+    await needs.check_there(tool, paths.name, disk.id, file, disk.format)
     image = await images.info(tool, file, format=disk.format)
     plain = disk.format in ("raw", "qcow2") and file.is_file()
     return DiskFacts(

@@ -1,9 +1,10 @@
 """Which files each instance needs, running or not."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from qemu_cli.errors import QemuCliError
+from qemu_cli.errors import NotFoundError, QemuCliError
 from qemu_cli.instance import definitions
 from qemu_cli.instance import vm as vms
 from qemu_cli.instance.host import Host
@@ -51,6 +52,26 @@ async def references(
             continue
         found |= dict.fromkeys(needed)
     return tuple(found)
+
+
+async def check_there(
+    tool: str, name: str, what: str, file: Path, image_format: str
+) -> None:
+    """See that no file of a backing chain is missing.
+
+    :param name: of the VM
+    :param what: the disk is called
+    :raise NotFoundError: names the one that is
+    """
+    files = await dependants.backing_chain(tool, file, format=image_format)
+    for each in files:
+        if not each.exists():
+            lacks = "is" if each == file else "stands on a file that is"
+            raise NotFoundError(
+                f"{what} of '{name}' {lacks} missing: "
+                f"{os.path.normpath(each)}",
+                hint="put it back",
+            )
 
 
 def _is_qcow2(file: Path) -> bool:

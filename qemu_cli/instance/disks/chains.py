@@ -122,6 +122,7 @@ def _running(definition: "Definition", found: graph.Graph) -> list[Chain]:
         mine = devices.pop(device.id, None)
         problem = None if mine else "not in the definition"
         chain = of_device(found, device)
+        chain = chain._replace(layers=tuple(map(_there, chain.layers)))
         plugged.append(chain._replace(device=mine, problem=problem))
     waiting = [
         Chain(
@@ -135,6 +136,14 @@ def _running(definition: "Definition", found: graph.Graph) -> list[Chain]:
     ]
     order = [each.id for each in (*defined, *plugged)]
     return sorted([*plugged, *waiting], key=lambda each: order.index(each.id))
+
+
+def _there(layer: Layer) -> Layer:
+    """Say of a file that is gone that only the QEMU that runs has it."""
+    path = Path(layer.file)
+    if not path.is_absolute() or path.exists():
+        return layer
+    return layer._replace(problem="missing: only its QEMU has it")
 
 
 def is_board(device: graph.Device) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qemu_cli.errors import QemuCliError, StateError, UsageError
-from qemu_cli.instance import change
+from qemu_cli.instance import change, needs
 from qemu_cli.instance.disks import guard
 from qemu_cli.instance.disks.done import Done, do
 from qemu_cli.instance.host import Host
@@ -37,6 +37,7 @@ async def resize(
 
     :param wanted: a size, or ``+`` and how much larger
     :param shrink: what is behind the new end may be lost
+    :raise NotFoundError: a file that it stands on is missing
     :raise StateError: its format, its snapshots or somebody else's
         overlay are against it; or it would shrink while the VM runs
     """
@@ -56,6 +57,7 @@ async def resize(
         file = paths.directory / disk.file
         tool = tools.find("qemu-img", host.config)
         seen = await guard.live(host, now, disk)
+        await needs.check_there(tool, now.name, id, file, disk.format)
         image = await images.info(tool, file, format=disk.format)
         await guard.check_unneeded(
             host, paths, definition, disk, [file], tool=tool

@@ -4,7 +4,6 @@ The daemon, a qemu-storage-daemon, has the image open as QEMU would: while
 it serves, nobody else can write there.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -63,7 +62,7 @@ async def layer(host: Host, vm: VM, disk: Disk, wanted: Wanted) -> ImageInfo:
     """
     file = vm.paths.directory / disk.file
     tool = tools.find("qemu-img", host.config)
-    await check_there(tool, vm, disk.id, file, disk.format)
+    await needs.check_there(tool, vm.name, disk.id, file, disk.format)
     chain = await images.chain(tool, file, format=disk.format)
     found = chain[0]
     if wanted.kind == "backing":
@@ -77,24 +76,6 @@ async def layer(host: Host, vm: VM, disk: Disk, wanted: Wanted) -> ImageInfo:
     if wanted.bitmap is not None:
         check_bitmap(found, disk, wanted.bitmap)
     return found
-
-
-async def check_there(
-    tool: str, vm: VM, what: str, file: Path, image_format: str
-) -> None:
-    """See that no file of a backing chain is missing.
-
-    :raise NotFoundError: names the one that is
-    """
-    files = await dependants.backing_chain(tool, file, format=image_format)
-    for each in files:
-        if not each.exists():
-            lacks = "is" if each == file else "stands on a file that is"
-            raise NotFoundError(
-                f"{what} of '{vm.name}' {lacks} missing: "
-                f"{os.path.normpath(each)}",
-                hint="put it back",
-            )
 
 
 def backing(

@@ -119,7 +119,9 @@ def _layer(disk: DiskFacts, depth: int) -> Node:
         f"{disk.id} has no layer {depth} below the active one"
         if backing
         else f"{disk.id} has no backing file",
-        hint=f"its chain has {backing} backing files" if backing else None,
+        hint=f"its chain has {backing} backing file{'s' * (backing > 1)}"
+        if backing
+        else None,
     )
 
 

@@ -9,6 +9,7 @@ show it without asking for a lock.
 from pathlib import Path
 
 from qemu_cli.errors import NotFoundError, StateError
+from qemu_cli.instance import needs
 from qemu_cli.instance.exports import daemon
 from qemu_cli.instance.exports.daemon import Programs
 from qemu_cli.instance.exports.model import Export
@@ -52,7 +53,7 @@ async def layer(
     file = vm.paths.directory / found.file
     tool = tools.find("qemu-img", host.config)
     what = f"{disk} in the snapshot '{snapshot.name}'"
-    await daemon.check_there(tool, vm, what, file, found.format)
+    await needs.check_there(tool, vm.name, what, file, found.format)
     if snapshot.kind == "external":
         image = (await images.chain(tool, file, format=found.format))[0]
         await daemon.check_unlocked(tool, image)

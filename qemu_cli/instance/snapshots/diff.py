@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from typing import Literal, NamedTuple
 
 from qemu_cli.errors import NotFoundError
+from qemu_cli.instance import needs
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.model import NVRAM_ID
 from qemu_cli.instance.pause import check_answers
@@ -150,8 +151,7 @@ async def _disk(
     one, two = before.disks[id], after.disks[id]
     size_bytes = 0
     for moment, side in ((before, one), (after, two)):
-        if not side.file.exists():
-            raise NotFoundError(f"a layer of {id} is missing: {side.file}")
+        await needs.check_there(qemu_img, vm.name, id, side.file, side.format)
         info = await images.info(qemu_img, side.file, format=side.format)
         size_bytes = max(size_bytes, info.virtual_size_bytes)
         if side.tag is not None:
