@@ -7,42 +7,59 @@
 WHEN is ``noted``: step INDEX of the plan is in the journal, and not begun;
 ``done``: it is done, and nothing after it; or ``spawned``: QEMU was just
 executed (INDEX does not matter).  The real program runs, with its steps
-watched.
+watched.  With ``alone-`` before WHEN its guardian dies first, as when all
+processes of a user are killed.
 """
 
 import os
+import re
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
+from qemu_cli import guardian
 from qemu_cli.app import main
 from qemu_cli.instance import process
+from qemu_cli.proc import Process, ProcFS
 from qemu_cli.steps.runner import Journal
 
+_ME = os.getpid()
+_PYTHON = re.compile(r"python.*")
 
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+
+def die(alone: bool) -> None:
+    for each in ProcFS().processes(_PYTHON) if alone else ():
+        if guardian.__file__ in each.argv and _parent(each) == _ME:
+            os.kill(each.pid, signal.SIGKILL)
+            os.waitpid(each.pid, 0)
+    os.kill(_ME, signal.SIGKILL)
 
 
-def watch(when: str, last: int) -> None:
+def _parent(process: Process) -> int:
+    stat = Path(f"/proc/{process.pid}/stat").read_text()
+    return int(stat.rpartition(")")[2].split()[1])
+
+
+def watch(when: str, last: int, *, alone: bool) -> None:
     note, end, execute = Journal.step, Journal.end, process._execute
 
     def step(self: Journal, index: int) -> None:
         if when == "done" and index == last + 1:
-            die()
+            die(alone)
         note(self, index)
         if when == "noted" and index == last:
-            die()
+            die(alone)
 
     def finish(self: Journal, plan: Any) -> None:
         if when == "done" and last == len(plan.steps) - 1:
-            die()
+            die(alone)
         end(self, plan)
 
     def spawn(*args: Any) -> Any:
         child = execute(*args)
         if when == "spawned":
-            die()
+            die(alone)
         return child
 
     Journal.step = step  # type: ignore[method-assign]
@@ -51,5 +68,6 @@ def watch(when: str, last: int) -> None:
 
 
 if __name__ == "__main__":
-    watch(sys.argv[1], int(sys.argv[2]))
+    when = sys.argv[1].removeprefix("alone-")
+    watch(when, int(sys.argv[2]), alone=when != sys.argv[1])
     sys.exit(main(sys.argv[3:]))

@@ -1,6 +1,7 @@
 """Who serves or holds an export ends: it is taken down, nothing else."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from qemu_cli.proc import ProcFS
 from tests.functional.exports.clients import read, run
 from tests.functional.killing import kill_in
 from tests.functional.until import until
@@ -17,39 +19,76 @@ if TYPE_CHECKING:
     from .conftest import Machine
 
 
+LISTEN = ("--listen", "127.0.0.1:0")
+
+
+def left(vm: "Machine") -> list[str]:
+    """What an export has left anywhere: QEMU, files, daemons."""
+    paths = vm.paths
+    found = [*vm.traces()]
+    for pattern in ("nbd-*", "qmp-e*"):
+        found += [file.name for file in paths.runtime.glob(pattern)]
+    for process in ProcFS().processes(re.compile("qemu-storage-daemon")):
+        if any(str(paths.exports) in word for word in process.argv):
+            found.append(str(process.pid))
+    if paths.journal.exists():
+        found.append(paths.journal.name)
+    return found
+
+
+@pytest.mark.parametrize("more", [(), LISTEN], ids=["here", "listen"])
+@pytest.mark.parametrize("when", ["noted", "alone-noted"])
 def test_killed_between_every_two_steps_of_an_export(
-    vm: "Machine",
+    vm: "Machine", when: str, more: tuple[str, ...]
 ) -> None:
-    """Its guardian takes everything down, without anybody's doing."""
+    """Its guardian takes everything down, without anybody's doing.
+
+    When that was killed as well the next command does.
+    """
     vm.as_guest("write -P 4 0 1M")
-    words = ("nbd-export", "vm", "disk0", "--scratch")
+    words = ("nbd-export", "vm", "disk0", "--scratch", *more)
     steps = 0
-    while kill_in(vm.home, "noted", steps, *words):
-        until(lambda: vm.traces() == [] and not vm.paths.journal.exists())
+    while kill_in(vm.home, when, steps, *words):
+        if when != "noted":
+            assert left(vm)
+            again = vm.stop()
+            assert again.rc == 3
+            assert "'nbd-export vm' had been interrupted" in again.err
+            assert left(vm) == [], steps
+        until(lambda: left(vm) == [], "something is left")
         assert vm.status() == "running"
         assert vm.holds(4, "0 1M"), steps
         steps += 1
-    assert steps > 12
+    assert steps > 12 + len(more)
     assert vm.stop().rc == 0
     # All is done, and nobody has been told.
-    assert kill_in(vm.home, "done", steps - 1, *words)
-    until(lambda: vm.traces() == [] and not vm.paths.journal.exists())
+    assert kill_in(vm.home, when.replace("noted", "done"), steps - 1, *words)
+    if when == "noted":
+        until(lambda: left(vm) == [], "something is left")
+    else:
+        assert "had been interrupted: took it back" in vm.stop().err
+    assert left(vm) == []
 
 
-def test_killed_between_every_two_steps_of_a_stop(vm: "Machine") -> None:
+@pytest.mark.parametrize("more", [(), LISTEN], ids=["here", "listen"])
+def test_killed_between_every_two_steps_of_a_stop(
+    vm: "Machine", more: tuple[str, ...]
+) -> None:
     """The next command finishes it."""
     vm.as_guest("write -P 4 0 1M")
-    vm.export("disk0", "--scratch")
+    vm.export("disk0", "--scratch", *more)
     steps = 0
     while kill_in(vm.home, "noted", steps, "export", "stop", "vm"):
         assert vm.status() == "running"
         vm.as_guest("write -P 4 0 1M")
-        (uri,) = vm.export("disk0", "--scratch", "--name", f"after{steps}")
+        (uri,) = vm.export(
+            *("disk0", "--scratch", "--name", f"after{steps}", *more)
+        )
         assert read(uri, 4, "0 1M")
         steps += 1
     assert steps > 7
     vm.stop()
-    assert vm.traces() == []
+    assert left(vm) == []
 
 
 def test_qemu_is_killed(vm: "Machine") -> None:
