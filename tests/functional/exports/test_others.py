@@ -4,13 +4,13 @@ import subprocess
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import pytest
+
 from qemu_cli.testing.home import QemuHome
 from tests.functional.exports.clients import read, run
 
 if TYPE_CHECKING:
     from .conftest import Machine
-
-Until = Callable[[Callable[[], object]], None]
 
 
 def test_two_at_the_same_time(vm: "Machine") -> None:
@@ -63,27 +63,48 @@ def test_a_drive_without_names(
     vm.ok("quit", "hand")
 
 
-def test_an_io_thread(machine: Callable[..., "Machine"]) -> None:
+@pytest.mark.parametrize(
+    ("device", "disk", "other"),
+    [
+        ("virtio-blk-pci", "disk0", "disk1"),
+        ("virtio-scsi-pci", "disk1", "disk0"),
+    ],
+)
+def test_an_io_thread(
+    machine: Callable[..., "Machine"], device: str, disk: str, other: str
+) -> None:
     """QEMU 7.2 aborts when a client leaves such an export."""
+    name = f"thread-{disk}"
     vm = machine(
-        "thread",
+        name,
         *("--disk", "8M,bus=scsi"),
         *("--qemu-arg=-object", "--qemu-arg=iothread,id=io0"),
-        *("--qemu-arg=-global", "--qemu-arg=virtio-blk-pci.iothread=io0"),
+        *("--qemu-arg=-global", f"--qemu-arg={device}.iothread=io0"),
     )
     version = vm.qmp("query-version")["qemu"]["major"]
-    served = vm.home("nbd-export", "thread", "disk0")
+    served = vm.home("nbd-export", name, disk)
     if version < 9:
         assert served.rc == 4, served.err
-        assert "has an I/O thread" in served.err
+        assert f"{disk} of '{name}' has an I/O thread" in served.err
+        assert vm.traces() == []
+        assert vm.home("nbd-export", name).rc == 4  # that is among them
+        assert vm.traces() == []
     else:
         assert served.rc == 0, served.err
         assert run("nbdcopy", served.out.strip(), "null:").returncode == 0
     # A disk without one can be served in any case.
-    (uri,) = vm.export("disk1")
+    (uri,) = vm.export(other)
     assert run("nbdcopy", uri, "null:").returncode == 0
+    # Limits are for any disk.
+    vm.ok("disk", "throttle", name, disk, "--iops", "70")
+    limits = {
+        block["inserted"]["iops"]
+        for block in vm.qmp("query-block")
+        if disk in block["qdev"].split("/")
+    }
+    assert limits == {70}
     assert vm.status() == "running"
-    vm.ok("quit", "thread")
+    vm.ok("quit", name)
 
 
 def test_a_server_that_somebody_started(
