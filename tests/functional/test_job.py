@@ -150,6 +150,42 @@ def test_which_job(home):
         assert [row["id"] for row in rows(home)] == ["two"]
 
 
+def test_several_jobs_and_vms_at_once(home):
+    def states():
+        return {(row["vm"], row["id"]): row["status"] for row in rows(home)}
+
+    with backup(home, "x"), backup(home, "y"), backup(home, "x", name="b"):
+        assert set(states()) == {("a", "x"), ("a", "y"), ("b", "x")}
+        assert [row["vm"] for row in rows(home, "[b]")] == ["b"]
+        assert [row["id"] for row in rows(home, "?", "--columns", "id")] == [
+            *("x", "y", "x")
+        ]
+        # Only these of one VM; a job that is not there stops all of it.
+        refused = home("job", "pause", "a", "--job", "x", "--job", "z")
+        assert refused.rc == 3
+        ok(home("job", "pause", "a", "--job", "x", "--job", "y"))
+        until(lambda: states()["a", "y"] == "paused")
+        assert states()["a", "x"] == "paused"
+        assert states()["b", "x"] == "running"
+        # All VMs that have such a job; the others say so.
+        ok(home("job", "pause", "b"))
+        until(lambda: states()["b", "x"] == "paused")
+        done = home("job", "resume", "?", "--job", "x", "-f", "json")
+        assert done.rc == 0, done.err
+        assert [(row["name"], row["code"]) for row in done.json] == [
+            *(("a", 0), ("b", 0))
+        ]
+        until(lambda: states()["b", "x"] == "running")
+        assert states()["a", "y"] == "paused"
+        ended = home("job", "cancel", "--all", "-f", "json")
+        codes = {row["name"]: row["code"] for row in ended.json}
+        assert (codes["a"], codes["b"]) == (0, 0), ended
+        assert rows(home) == []
+        wrong = home("job", "list", "--columns", "idd")
+        assert wrong.rc == 2
+        assert "id" in wrong.err
+
+
 def test_pause_and_resume(home):
     with backup(home):
         assert "bk: paused" in ok(home("job", "pause", "a")).err
