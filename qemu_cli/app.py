@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import cliff.app
 
-from qemu_cli import __version__
+from qemu_cli import __version__, extensions
 from qemu_cli.command.base import Parser
 from qemu_cli.commandmanager import (
     CommandManager,
@@ -22,7 +22,12 @@ from qemu_cli.errors import QemuCliError, UsageError
 from qemu_cli.extensions import Hooks
 from qemu_cli.paths import Paths
 from qemu_cli.qmp.sessions import Sessions
-from qemu_cli.settings import ALIAS, CONNECT_TIMEOUT, LOCK_TIMEOUT
+from qemu_cli.settings import (
+    ALIAS,
+    CONNECT_TIMEOUT,
+    LOCK_TIMEOUT,
+    PLUGIN_DISABLED,
+)
 from qemu_cli.ui import UI, Warnings
 
 if TYPE_CHECKING:
@@ -223,6 +228,7 @@ class QemuApp(cliff.app.App):
             debug = self.options.debug
             self.ui.level = self.options.verbose_level
             self.configure_logging()
+            extensions.disable(lambda: self.config[PLUGIN_DISABLED])
             words = self.options.words
             if words[:1] == ["--"]:
                 words = words[1:]

@@ -10,7 +10,7 @@ import cliff.commandmanager
 from cliff.command import Command
 
 from qemu_cli import extensions
-from qemu_cli.errors import PluginError, UsageError
+from qemu_cli.errors import UsageError
 from qemu_cli.suggest import did_you_mean
 
 NAMESPACE = "qemu_cli.commands"
@@ -101,12 +101,21 @@ class CommandManager(cliff.commandmanager.CommandManager):
                 )
         raise UnknownCommandError(
             f"{argv[0]!r} is not a qemu command",
-            hint=did_you_mean(
+            hint=self._disabled(argv[: last or 1])
+            or did_you_mean(
                 argv[0],
                 {each.split()[0] for each in [*self.commands, *self.foreign]},
             )
             or "'qemu help' lists all commands",
         )
+
+    def _disabled(self, argv: list[str]) -> str | None:
+        """What to do if a disabled plug-in has the command."""
+        for count in range(len(argv), 0, -1):
+            name = "_".join(argv[:count])
+            if entry := extensions.disabled(NAMESPACE, name):
+                return extensions.enable_hint(entry)
+        return None
 
     def group(self, words: str) -> list[str]:
         """The commands that begin with these words, such as a noun's."""
@@ -125,13 +134,7 @@ class CommandManager(cliff.commandmanager.CommandManager):
     def _only_foreign(self, words: str) -> EntryPoint:
         candidates = self.foreign[words]
         if len(candidates) > 1:
-            who = " and ".join(
-                extensions.provider(each) for each in candidates
-            )
-            raise PluginError(
-                f"the command {words!r} is provided by both {who}",
-                hint="remove one of them",
-            )
+            raise extensions.clash(words, candidates)
         return candidates[0]
 
 

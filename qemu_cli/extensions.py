@@ -2,6 +2,8 @@
 
 stevedore picks one thing by its name (:func:`pick`); pluggy tells everyone
 (:class:`Hooks`).  Commands are found by :mod:`qemu_cli.commandmanager`.
+What is disabled is neither imported nor offered; whoever needs another
+version of the API is told so instead of being imported.
 """
 
 import functools
@@ -9,14 +11,16 @@ import importlib.metadata
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import qemu_cli
-from qemu_cli import __version__
+from qemu_cli import API_VERSION, __version__
 from qemu_cli.errors import PluginError, UsageError
+from qemu_cli.settings import normalized
 from qemu_cli.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -29,6 +33,26 @@ HOOKS = "qemu_cli.hooks"
 
 #: How the directory of our metadata begins.
 _OURS = ("qemu_cli-", "qemu_cli.egg-info")
+#: Where a plug-in may say which version of the API it needs; the name of
+#: the entry point is the version: ``1.0 = qemu_cli_hello``.
+API = "qemu_cli.api"
+
+#: A hook that takes longer to import than this is named (seconds): every
+#: command that changes something waits for it.
+SLOW_S = 1.0
+
+_disabled: Callable[[], frozenset[str]] = frozenset
+
+
+def disable(names: Callable[[], frozenset[str]]) -> None:
+    """Say who finds out which distributions are disabled.
+
+    Asked only when plug-ins are looked for.
+
+    :param names: their normalized names
+    """
+    global _disabled
+    _disabled = names
 
 
 @functools.cache
@@ -53,7 +77,7 @@ def own(group: str) -> dict[str, EntryPoint]:
     }
 
 
-def foreign(group: str) -> list[EntryPoint]:
+def installed(group: str) -> list[EntryPoint]:
     """The entry points of a group in all other distributions.
 
     Reads every distribution's metadata, without stevedore's cache, which
@@ -64,7 +88,7 @@ def foreign(group: str) -> list[EntryPoint]:
     found = (
         entry
         for entry in importlib.metadata.entry_points(group=group)
-        if _normalized(entry.dist.name if entry.dist else "") != DISTRIBUTION
+        if distribution_of(entry) != DISTRIBUTION
     )
     return sorted(found, key=lambda each: (each.name, provider(each)))
 
@@ -99,27 +123,96 @@ def _mentioned(group: str) -> bool:
     return False
 
 
+def foreign(group: str) -> list[EntryPoint]:
+    """Those of them whose distributions are not disabled."""
+    found = installed(group)
+    if not found or not (disabled := _disabled()):
+        return found
+    return [each for each in found if distribution_of(each) not in disabled]
+
+
+def disabled(group: str, name: str) -> EntryPoint | None:
+    """What would have the name, were it not disabled."""
+    enabled = foreign(group)
+    for entry in installed(group):
+        if entry.name == name and entry not in enabled:
+            return entry
+    return None
+
+
+def enable_hint(entry: EntryPoint) -> str:
+    """What to do when something disabled is asked for."""
+    who = provider(entry).split()[0]
+    return (
+        f"it is in {provider(entry)}, which is disabled: "
+        f"'qemu plugin enable {who}'"
+    )
+
+
 def provider(entry: EntryPoint) -> str:
     """The name and version of the distribution an entry point is from."""
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "?"
 
 
-def _normalized(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+def distribution_of(entry: EntryPoint) -> str:
+    """The normalized name of the distribution an entry point is from."""
+    return normalized(entry.dist.name if entry.dist else "")
+
+
+def needed_api(
+    distribution: importlib.metadata.Distribution,
+) -> tuple[int, int] | None:
+    """The version of the API that a distribution needs; None: any.
+
+    :raise PluginError: what it says is no version
+    """
+    for entry in distribution.entry_points:
+        if entry.group == API:
+            major, _, minor = entry.name.partition(".")
+            if not (major.isdecimal() and minor.isdecimal()):
+                raise PluginError(
+                    f"{provider(entry)} needs version {entry.name!r} of the "
+                    "plug-in API, which is none: it has two numbers, as 1.0"
+                )
+            return int(major), int(minor)
+    return None
+
+
+def check_api(distribution: importlib.metadata.Distribution) -> None:
+    """Check that we have the API that a distribution needs.
+
+    :raise PluginError: we have another
+    """
+    needed = needed_api(distribution)
+    if needed is None:
+        return
+    if needed[0] == API_VERSION[0] and needed[1] <= API_VERSION[1]:
+        return
+    old = DISTRIBUTION if needed > API_VERSION else distribution.name
+    raise PluginError(
+        f"{distribution.name} {distribution.version} needs version "
+        f"{'.'.join(map(str, needed))} of the plug-in API; {DISTRIBUTION} "
+        f"{__version__} has {'.'.join(map(str, API_VERSION))}",
+        hint=f"upgrade {old}, or: qemu plugin disable {distribution.name}",
+    )
 
 
 def load(entry: EntryPoint) -> Any:
     """Import what an entry point names.
 
-    :raise PluginError: it can't be imported; names the distribution
+    :raise PluginError: it can't be imported, or needs another version of
+        the API; names the distribution
     """
+    if entry.dist and distribution_of(entry) != DISTRIBUTION:
+        check_api(entry.dist)
     try:
         return entry.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        who = provider(entry).split()[0]
         raise PluginError(
             f"{entry.name!r} of {provider(entry)} failed to load: "
             f"{type(error).__name__}: {error}",
-            hint=f"reinstall or remove {provider(entry).split()[0]}",
+            hint=f"reinstall or remove {who}, or: qemu plugin disable {who}",
         ) from error
 
 
@@ -136,16 +229,21 @@ def pick(group: str, name: str) -> Any:
     """
     if entry := own(group).get(name):
         return load(entry)
+    only = _only(group, name)
     from stevedore.driver import DriverManager
 
+    class Known(DriverManager[Any]):
+        """Without stevedore's cache of entry points."""
+
+        def list_entry_points(self) -> list[EntryPoint]:
+            return [only]
+
     try:
-        return DriverManager(
-            group, name, on_missing_entrypoints_callback=lambda _: None
-        ).driver
-    except Exception:  # noqa: BLE001
-        # No match: stevedore's cache may be older than the last
-        # installation.  Two, or it can't be loaded: find out who it is.
-        return load(_only(group, name))
+        if only.dist:
+            check_api(only.dist)
+        return Known(group, name).driver
+    except (Exception, SystemExit):  # noqa: BLE001
+        return load(only)  # says what is wrong, and with whom
 
 
 def _only(group: str, name: str) -> EntryPoint:
@@ -154,14 +252,24 @@ def _only(group: str, name: str) -> EntryPoint:
         what = group.removeprefix("qemu_cli.").partition(".")[0]
         what = what.removesuffix("s")
         known = names(group)
+        off = disabled(group, name)
         raise UsageError(
             f"there is no {what} {name!r}; known: {', '.join(known)}",
-            hint=did_you_mean(name, known),
+            hint=enable_hint(off) if off else did_you_mean(name, known),
         )
     if len(found) > 1:
-        who = " and ".join(provider(each) for each in found)
-        raise PluginError(f"{name!r} is provided by both {who}")
+        raise clash(name, found)
     return found[0]
+
+
+def clash(name: str, entries: Iterable[EntryPoint]) -> PluginError:
+    """The error when several plug-ins have the same name for something."""
+    whos = [provider(each) for each in entries]
+    return PluginError(
+        f"{name!r} is provided by both {' and '.join(whos)}",
+        hint=f"remove one of them, or: qemu plugin disable "
+        f"{whos[-1].split()[0]}",
+    )
 
 
 class Hooks:
@@ -197,6 +305,7 @@ class Hooks:
         # pluggy calls the last registered first.
         for entry in reversed(self._plug_ins):
             name = f"{entry.name} of {provider(entry)}"
+            begin = time.monotonic()
             try:
                 manager.register(load(entry), name)
             except PluginError as error:
@@ -204,7 +313,16 @@ class Hooks:
             except Exception as error:  # noqa: BLE001  pluggy's own checks
                 self._warn(f"plug-in {provider(entry)} is skipped: {error}")
             self._providers[name] = provider(entry)
+            self._name_slow(entry, time.monotonic() - begin)
         return manager
+
+    def _name_slow(self, entry: EntryPoint, taken_s: float) -> None:
+        if taken_s > SLOW_S:
+            who = provider(entry)
+            self._warn(
+                f"the plug-in {who} took {taken_s:.1f} s to import; "
+                f"'qemu plugin disable {who.split()[0]}' does without it"
+            )
 
     def _answers(
         self,
@@ -224,7 +342,7 @@ class Hooks:
             )
             try:
                 answer = alone(**facts)
-            except Exception as error:  # noqa: BLE001
+            except (Exception, SystemExit) as error:  # noqa: BLE001
                 who = self._providers[implementation.plugin_name]
                 problem = PluginError(
                     f"the hook {hook} of the plug-in {who} failed: "

@@ -4,6 +4,7 @@ A setting is read as ``config[settings.LOCK_TIMEOUT]``.  What destroys or
 confirms has no setting on purpose.
 """
 
+import re
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -82,6 +83,19 @@ def _one_of(*words: str) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def normalized(name: str) -> str:
+    """The name of a distribution as all spell it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _distributions(text: str) -> frozenset[str]:
+    words = text.replace(",", " ").split()
+    for word in words:
+        if not re.fullmatch(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", word, re.A):
+            raise UsageError(f"not the name of a distribution: {word!r}")
+    return frozenset(normalized(word) for word in words)
 
 
 LOCK_TIMEOUT = Setting(
@@ -260,6 +274,22 @@ COLOR = Setting(
     "colour states in tables: auto (on a terminal), always or never",
     kind="auto|always|never",
     parse=_one_of("auto", "always", "never"),
+    instance=False,
+)
+PLUGIN_DISABLED = Setting(
+    "plugin.disabled",
+    "",
+    "plug-ins that are not used, such as 'qemu-cli-hello, qemu-cli-top'",
+    kind="names",
+    parse=_distributions,
+    instance=False,
+)
+PLUGIN_TIMEOUT = Setting(
+    "plugin.timeout",
+    "10s",
+    "how long `plugin list` waits for the import of one thing",
+    kind="duration",
+    parse=parse_duration,
     instance=False,
 )
 ALIAS = Setting(

@@ -176,7 +176,14 @@ GROUPS: dict[str, dict[str, str]] = {
         "config get": "Show the value of one setting",
         "config set": "Change a setting; comments in the file are kept",
         "config unset": "Remove a setting from a file",
-        "plugin list": "Show what plug-ins add, and which of them are broken",
+        "plugin list": "Show all plug-ins: what they add, cost and do wrong",
+        "plugin show": "Show all about one plug-in",
+        "plugin doctor": (
+            "Check all plug-ins, and say how to mend what is wrong"
+        ),
+        "plugin enable": "Use plug-ins again that were disabled",
+        "plugin disable": "Do without plug-ins, and keep them installed",
+        "plugin new": "PLUGIN_NEW",
         "completion": "Print a script that completes 'qemu' in a shell",
         "doctor": (
             "Check the host and the VMs, and say how to mend what is wrong"

@@ -1,21 +1,16 @@
 """qemu doctor."""
 
 import argparse
-import shutil
-import sys
-import textwrap
 from typing import TYPE_CHECKING
 
-from qemu_cli.command import Lister
+from qemu_cli.command.checks import Checker
 from qemu_cli.errors import QemuCliError
-from qemu_cli.ui import printable
 
 if TYPE_CHECKING:
-    from qemu_cli.command.display import Table
     from qemu_cli.instance.doctor import Check
 
 
-class Doctor(Lister):
+class Doctor(Checker):
     """Check the host and the VMs, and say how to mend what is wrong.
 
     Takes some seconds: KVM is not believed before a guest has run with
@@ -37,45 +32,15 @@ class Doctor(Lister):
         )
         return parser
 
-    def run(self, parsed_args: argparse.Namespace) -> int:
-        checks = self._examine()
-        if parsed_args.report:
+    def show(self, args: argparse.Namespace, checks: "list[Check]") -> None:
+        if args.report:
             from qemu_cli.instance.doctor import report
 
             self.app.stdout.write(report.render(checks))
-        elif self.format_name(parsed_args) == "table" and not (
-            parsed_args.columns or parsed_args.sort
-        ):
-            self._tell(checks)
         else:
-            parsed_args.checks = checks
-            super().run(parsed_args)
-        return int(any(check.status == "fail" for check in checks))
+            super().show(args, checks)
 
-    def _tell(self, checks: "list[Check]") -> None:
-        """Lines, not a table: of what is wrong, nothing is cut off."""
-        left = max(len(check.check) for check in checks)
-        wrapper = textwrap.TextWrapper(
-            width=shutil.get_terminal_size().columns
-            if self.app.stdout.isatty()
-            else sys.maxsize,
-            subsequent_indent=" " * (4 + 2 + left + 2),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        for check in checks:
-            line = f"{check.status:4}  {check.check:{left}}  {check.detail}"
-            self.app.stdout.write(wrapper.fill(printable(line)) + "\n")
-            if check.fix:
-                fix = f"{wrapper.subsequent_indent}fix: {check.fix}"
-                self.app.stdout.write(wrapper.fill(printable(fix)) + "\n")
-
-    def take_action(self, parsed_args: argparse.Namespace) -> "Table":
-        from qemu_cli.instance.doctor import Check
-
-        return Check._fields, parsed_args.checks
-
-    def _examine(self) -> "list[Check]":
+    def examine(self, args: argparse.Namespace) -> "list[Check]":
         from qemu_cli.command import loop
         from qemu_cli.instance import doctor
 

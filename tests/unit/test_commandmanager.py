@@ -64,8 +64,11 @@ def test_a_plug_in_can_not_replace_a_command_of_ours(distributions, qemu_with):
     )
     assert "qemu-cli" in qemu_with("version").out
     row = qemu_with("plugin", "list", "-f", "json").json[0]
-    assert (row["name"], row["status"]) == ("version", "broken")
-    assert row["why"] == "the built-in one is used"
+    assert (row["name"], row["status"]) == ("hello", "broken")
+    assert row["why"] == (
+        "the command 'version' is never used: qemu-cli has it too, and its "
+        "own is used"
+    )
 
 
 def test_a_command_that_two_plug_ins_have_is_named(distributions, qemu_with):
