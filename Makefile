@@ -24,6 +24,8 @@ VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 PLUGINS_VENV := $(CACHE)/plugins-venv
 PLUGINS_BIN := $(PLUGINS_VENV)/bin
+PLUGINS := $(patsubst plugins/%/setup.cfg,%,$(wildcard plugins/*/setup.cfg))
+ALONE := $(CACHE)/plugins-alone
 GUEST_SOURCES := $(sort $(shell find tests/guest -type f))
 GUEST := $(CACHE)/guest/$(shell cat $(GUEST_SOURCES) | sha256sum | head -c12)
 QEMU10 := $(CACHE)/qemu10
@@ -81,7 +83,14 @@ unit: test-packages $(VENV)/installed $(VENV)/tools
 functional: test-packages $(VENV)/installed $(VENV)/tools $(GUEST)/initrd.gz
 	$(call run_tests,$(BIN)) -n 2 tests/functional $(ARGS)
 
-plugins: test-packages $(PLUGINS_VENV)/installed $(GUEST)/initrd.gz
+# Each without the others first, then all together.
+plugins: test-packages $(PLUGINS_VENV)/installed \
+    $(PLUGINS:%=$(ALONE)/%/installed) $(GUEST)/initrd.gz
+	for plugin in $(PLUGINS); do bin=$(ALONE)/$$plugin/bin; \
+	    QEMU_CLI_HOME=$(ALONE) $$bin/qemu plugin doctor; \
+	    PATH=$$bin:$$PATH $$bin/python tests/none_left.py \
+	        $$bin/python -P -m pytest -q plugins/$$plugin $(ARGS); done
+	QEMU_CLI_HOME=$(ALONE) $(PLUGINS_BIN)/qemu plugin doctor
 	$(call run_tests,$(PLUGINS_BIN)) plugins $(ARGS)
 
 test-qemu10: test-packages $(VENV)/installed $(VENV)/tools $(GUEST)/initrd.gz
@@ -133,10 +142,16 @@ $(VENV)/tools: setup.cfg | $(VENV)/installed
 	$(BIN)/pip install -qq --no-build-isolation '.[test,lint,docs]'
 	@touch $@
 
-# The plug-ins have an environment of their own: the core's tests want none.
+# The plug-ins have environments of their own: the core's tests want none.
+# One of them alone has what the core has, and nothing of the others.
 $(PLUGINS_VENV)/made: $(VENV)/made
 	@$(BIN)/python -m venv --clear $(PLUGINS_VENV)
 	@$(PLUGINS_BIN)/pip install -qq $(BUILD)
+	@touch $@
+
+$(ALONE)/%/installed: $(VENV)/tools tests/sharing_venv.py \
+    $(call sources,plugins)
+	$(BIN)/python tests/sharing_venv.py $(@D) plugins/$*
 	@touch $@
 
 $(PLUGINS_VENV)/installed: $(PLUGINS_VENV)/made $(VENV)/installed \
