@@ -5,6 +5,7 @@ the parser, so that a page has nothing to keep up to date.  The functions
 that make the Markdown take no Sphinx; tests use them too.
 """
 
+import importlib
 import inspect
 import os
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from sphinx.util.docutils import SphinxDirective
 from qemu_cli import hookspecs
 from qemu_cli.app import QemuApp
 from qemu_cli.manual import generated
+from qemu_cli.plugins.public import PUBLIC
 
 COMMANDS = "qemu_cli.commands"
 
@@ -62,6 +64,36 @@ def hooks() -> str:
     )
 
 
+def api() -> str:
+    """The public names, but for the hooks: they have a page of their own."""
+    parts = []
+    for module, names in PUBLIC.items():
+        known = importlib.import_module(module)
+        first = inspect.cleandoc(known.__doc__ or "").partition("\n")[0]
+        parts.append(f"## {module}\n\n{first}\n")
+        parts += [
+            _autodoc(module, name, getattr(known, name))
+            for name in names
+            if not name.startswith("qemu_cli_")
+        ]
+    return "\n".join(parts)
+
+
+def _autodoc(module: str, name: str, thing: Any) -> str:
+    if module == "qemu_cli.settings":
+        return f"`{name}`: the setting `{thing.name}`.\n"
+    if inspect.isclass(thing):
+        kind, options = (
+            "autoclass",
+            "   :members:\n   :member-order: bysource\n",
+        )
+    elif inspect.isfunction(thing) or hasattr(thing, "__wrapped__"):
+        kind, options = "autofunction", ""
+    else:
+        kind, options = "autodata", ""
+    return f"```{{eval-rst}}\n.. {kind}:: {module}.{name}\n{options}```\n"
+
+
 def directive(make: Callable[[], str]) -> type[SphinxDirective]:
     """A directive, without arguments, for one of the functions above."""
 
@@ -83,4 +115,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("program-hooks", directive(hooks))
     for name, make in generated.PARTS.items():
         app.add_directive(f"program-{name}", directive(make))
+    app.add_directive("program-api", directive(api))
     return {"parallel_read_safe": True}

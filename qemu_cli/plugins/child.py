@@ -16,6 +16,8 @@ import warnings
 from importlib.metadata import EntryPoint
 from typing import Any
 
+from qemu_cli.deprecation import ApiDeprecationWarning
+
 _OURS = (
     "app",
     "command.follow",
@@ -100,7 +102,7 @@ def _import_one(entry: EntryPoint) -> dict[str, Any]:
     begin = time.perf_counter()
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("ignore")
-        warnings.simplefilter("always", DeprecationWarning)
+        warnings.simplefilter("always", ApiDeprecationWarning)
         try:
             thing = entry.load()
         except (Exception, SystemExit) as error:  # noqa: BLE001
@@ -111,9 +113,9 @@ def _import_one(entry: EntryPoint) -> dict[str, Any]:
         except (Exception, SystemExit) as error:  # noqa: BLE001
             found = check.Found(f"{type(error).__name__}: {error}")
     notes = [
-        f"deprecated: {each.message}"
+        str(each.message)
         for each in heard
-        if "qemu_cli" in str(each.message)
+        if issubclass(each.category, ApiDeprecationWarning)
     ]
     return {
         "import_s": taken,

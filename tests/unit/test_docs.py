@@ -19,6 +19,7 @@ import pytest
 
 from qemu_cli import errors, hookspecs, settings
 from qemu_cli.app import QemuApp
+from qemu_cli.plugins.public import PUBLIC
 
 ROOT = Path(__file__).parents[2]
 DOC = ROOT / "doc"
@@ -69,6 +70,16 @@ def test_every_hook_and_its_arguments_are_described(reference: Path) -> None:
         assert f"qemu_cli.hookspecs.{name}(" in text
         for argument in re.findall(r"(\w+):", arguments):
             assert f"{argument}" in text
+
+
+def test_every_public_name_is_described(reference: Path) -> None:
+    text = (reference.parent / "plugins/api.txt").read_text()
+    for module, names in PUBLIC.items():
+        for name in names:
+            if module == "qemu_cli.settings":
+                assert f'"{name}": the setting "' in text
+            elif not name.startswith("qemu_cli_"):  # hooks: see there
+                assert re.search(rf"{re.escape(module)}\.{name}\b", text), name
 
 
 def test_every_exit_code_is_described(reference: Path) -> None:

@@ -12,7 +12,7 @@ ROOT = Path(qemu_cli.__file__).parent
 
 #: From the bottom to the top: see doc/explanation/architecture.md.
 LAYERS = (
-    {"__init__", "errors", "paths", "suggest", "files"},
+    {"__init__", "errors", "paths", "suggest", "files", "deprecation"},
     {
         "units",
         "progress",

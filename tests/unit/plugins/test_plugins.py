@@ -377,3 +377,22 @@ def test_a_need_that_is_no_version(
     assert done.rc == 8
     assert "'one' of the plug-in API, which is none" in done.err
     assert rows(qemu_with)["good"]["status"] == "broken"
+
+
+def test_what_is_deprecated_is_named(
+    distributions: Any, qemu_with: Qemu
+) -> None:
+    old = (
+        "from qemu_cli.deprecation import deprecated\n"
+        "@deprecated(since='1.2', use='better')\n"
+        "def good(): pass\n"
+        "good()\n"
+    )
+    distributions.add(
+        "old", {COMMANDS: {"old": "old:Hello"}}, {"old": GOOD + old}
+    )
+    doctor = qemu_with("plugin", "doctor")
+    assert doctor.rc == 0
+    assert "old.good is deprecated since API 1.2" in doctor.out
+    assert "use better" in doctor.out
+    assert qemu_with("old").err == ""
