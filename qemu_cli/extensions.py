@@ -9,7 +9,6 @@ version of the API is told so instead of being imported.
 import functools
 import importlib.metadata
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator

@@ -183,7 +183,7 @@ GROUPS: dict[str, dict[str, str]] = {
         ),
         "plugin enable": "Use plug-ins again that were disabled",
         "plugin disable": "Do without plug-ins, and keep them installed",
-        "plugin new": "PLUGIN_NEW",
+        "plugin new": "Write the package of a new plug-in, to start from",
         "completion": "Print a script that completes 'qemu' in a shell",
         "doctor": (
             "Check the host and the VMs, and say how to mend what is wrong"
