@@ -1,18 +1,22 @@
-"""How far things are, and how fast: one line on a terminal for all."""
+"""How far things are, and how fast; on a terminal, a line for each."""
 
 import collections
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator
-from typing import Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from qemu_cli.units import format_duration, format_size
+
+if TYPE_CHECKING:
+    from qemu_cli.bars import Screen
 
 #: How far back a rate looks, in seconds: what a disk does changes.
 _WINDOW_S = 10.0
 #: A rate over less time says nothing, in seconds.
 _LEAST_S = 0.2
+#: What is done before that is not worth a bar, in seconds.
+_PATIENCE_S = 0.2
 
 Unit = Literal["", "B"]
 
@@ -50,39 +54,48 @@ class Pace:
 
 
 class Bars:
-    """All that goes on at the same time, on one line."""
+    """All that goes on at the same time, a line each, drawn by rich.
+
+    rich is imported when something has taken so long that there is
+    something to show: most things are done before.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._texts: dict[int, str] = {}
-        self._next = 0
+        self._screen: Screen | None = None
 
     @contextlib.contextmanager
     def bar(
         self, label: str, unit: Unit
     ) -> Iterator[Callable[[int, int], None]]:
         """Show one more thing for the length of the block."""
-        number, self._next = self._next, self._next + 1
-        pace = Pace()
+        pace, key = Pace(), object()
+        begun = time.monotonic()
 
         def show(done: int, total: int) -> None:
-            pace.add(done)
-            self._texts[number] = f"{label} {_text(done, total, unit, pace)}"
-            self._draw()
+            now = time.monotonic()
+            pace.add(done, at=now)
+            if now - begun >= _PATIENCE_S:
+                text = _text(done, total, unit, pace)
+                self._drawn().show(key, label, done, total, text)
 
         try:
             yield show
         finally:
-            self._texts.pop(number, None)
-            self._draw()
+            if self._screen:
+                self._screen.remove(key)
 
-    def _draw(self) -> None:
-        line = " | ".join(self._texts.values())
-        width = os.get_terminal_size(self._stream.fileno()).columns
-        if width:  # a line that wraps could not be wiped
-            line = line[: width - 1]
-        self._stream.write(f"\r\x1b[K{line}")
-        self._stream.flush()
+    def wipe(self) -> None:
+        """Make room for a line of text; bars are drawn again below it."""
+        if self._screen:
+            self._screen.wipe()
+
+    def _drawn(self) -> "Screen":
+        if self._screen is None:
+            from qemu_cli.bars import Screen
+
+            self._screen = Screen(self._stream)
+        return self._screen
 
 
 def _text(done: int, total: int, unit: Unit, pace: Pace) -> str:
@@ -90,6 +103,6 @@ def _text(done: int, total: int, unit: Unit, pace: Pace) -> str:
     if unit == "B" and pace.rate:
         parts.append(f"{format_size(round(pace.rate))}/s")
     left_s = pace.left_s(done, total)
-    if left_s is not None and total > 0:
+    if left_s is not None and total > done:
         parts.append(f"{format_duration(max(1, left_s))} left")
     return ", ".join(parts)

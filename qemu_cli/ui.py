@@ -36,6 +36,7 @@ class UI:
         self.level = level
 
     def _line(self, text: str) -> None:
+        self._bars.wipe()
         for line in text.splitlines() or [""]:
             self._stderr.write(printable(line) + "\n")
         self._stderr.flush()
@@ -83,6 +84,7 @@ class UI:
                 f"{question}: not without --yes, as there is no terminal "
                 "to ask on"
             )
+        self._bars.wipe()
         self._stderr.write(f"{printable(question)}? [y/N] ")
         self._stderr.flush()
         try:
@@ -100,7 +102,8 @@ class UI:
         """Show how far something is, on a terminal only.
 
         Yields a function of (done, total); a total of 0 is not known yet.
-        Several at the same time share a line; it is wiped at the end.
+        Each has a line, which is wiped at the end; what is done at once has
+        none.
 
         :param unit: ``B``: what is counted are bytes, and the rate is
             worth showing

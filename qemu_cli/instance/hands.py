@@ -137,7 +137,7 @@ class Hands:
         """Start a job and wait until it is where the step wants it."""
         from qemu_cli.qmp import jobs
 
-        what = f"{step.command} on {self._paths.name}"
+        what = f"{self._paths.name}: {step.job_id}"  # as job list says
         with self._host.progress(what, "B") as tell:
 
             def progress(seen: jobs.Progress) -> None:

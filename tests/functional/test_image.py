@@ -452,7 +452,7 @@ def test_progress_is_for_terminals(qemu_home, slow, data, tmp_path):
         timeout=PATIENCE_S,
     )
     try:
-        child.expect(r"converting data.raw +[1-9][0-9]? %")
+        child.expect(r"converting data.raw .*[1-9][0-9]? %")
     finally:
         child.close(force=True)
     os.truncate(data, MIB)

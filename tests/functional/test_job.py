@@ -343,7 +343,7 @@ def test_progress_on_a_terminal(home):
             dimensions=(24, 100),
         )
         try:
-            child.expect(r"a: bk +\d+ %, [\d.]+ [KM]iB/s, \d.* left")
+            child.expect(r"a: bk .*\d+ %, [\d.]+ [KM]iB/s, \d.* left")
             speed_up(home)
             child.expect("bk is done")
             child.expect(pexpect.EOF)

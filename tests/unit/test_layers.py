@@ -15,6 +15,7 @@ LAYERS = (
     {"__init__", "errors", "paths", "suggest", "files", "deprecation"},
     {
         "units",
+        "bars",
         "progress",
         "ui",
         "settings",
@@ -89,7 +90,7 @@ ONLY = {
     "qemu.qmp": {"qmp/session.py"},
     "pluggy": {"hookspecs.py", "extensions.py"},
     "stevedore": {"extensions.py"},
-    "rich": set(),
+    "rich": {"bars.py"},
     "cmd2": set(),
 }
 
