@@ -7,7 +7,7 @@ from qemu_cli.conditions import Condition
 from qemu_cli.errors import NotFoundError, QemuCliError, UsageError
 from qemu_cli.instance import watched
 from qemu_cli.instance.host import Host
-from qemu_cli.instance.inside import agent_is_there
+from qemu_cli.instance.inside import agent_is_there, check_has_port
 from qemu_cli.instance.vm import VM
 from qemu_cli.qmp import jobs
 
@@ -33,6 +33,7 @@ class Agent(Condition):
 
     async def hold(self, host: Host, vm: VM) -> str:
         now = await watched.alive(host, vm)
+        check_has_port(now)
         async with (
             host.sessions.open(now.monitors) as session,
             session.listen("VSERPORT_CHANGE") as listener,

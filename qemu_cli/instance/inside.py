@@ -51,6 +51,18 @@ def check_can_hear(vm: VM) -> None:
         )
 
 
+def check_has_port(vm: VM) -> None:
+    """Refuse to ask an agent that has no way to answer.
+
+    :raise NoAgentError: the machine has no port for one, or none is known
+    """
+    if vm.monitors.agent is None:
+        raise NoAgentError(
+            f"'{vm.name}' has no port for a guest agent",
+            hint="VMs that 'qemu create' makes have one",
+        )
+
+
 async def agent_is_there(session: "Session") -> bool:
     """Whether the guest has the agent's port open (QAPI query-chardev)."""
     for chardev in await session.execute("query-chardev"):
@@ -69,11 +81,7 @@ async def agent(host: Host, vm: VM) -> AsyncIterator["Agent"]:
     :raise BusyError: another client talks to it
     """
     check_can_hear(vm)
-    if vm.monitors.agent is None:
-        raise NoAgentError(
-            f"'{vm.name}' has no port for a guest agent",
-            hint="VMs that 'qemu create' makes have one",
-        )
+    check_has_port(vm)
     async with contextlib.AsyncExitStack() as stack:
         try:
             talk = await stack.enter_async_context(

@@ -254,6 +254,12 @@ def test_what_can_not_be_waited_for(stranger: Start, condition: str) -> None:
     assert "this program has not started it" in told
 
 
+def test_an_agent_that_can_not_come(stranger: Start) -> None:
+    vm = stranger()
+    told = vm.refused("wait", vm.ref, "--for", "agent", "--timeout", "1h")
+    assert "has no port for a guest agent" in told
+
+
 def test_a_reboot_is_heard_on_the_one_monitor(stranger: Start) -> None:
     vm = stranger()
     done = vm.json("reboot", vm.ref, "--timeout", "60s")
