@@ -51,7 +51,10 @@ BENCH_PACKAGES := valgrind libnbd-bin libvirt-daemon \
     libvirt-daemon-driver-qemu libvirt-clients
 QEMU10_PACKAGES := debootstrap debian-archive-keyring patchelf
 
-run_tests = PATH=$(1):$$PATH $(1)/python tests/none_left.py $(1)/pytest -q
+run_tests = PATH=$(1):$$PATH $(1)/python tests/none_left.py $(1)/pytest -q \
+    --durations 12 --durations-min 8
+# Tests of a file share a guest.
+SPREAD := -n 2 --dist loadfile
 
 .PHONY: demo test lint types docs unit functional plugins test-qemu10 bench \
     guest clean demo-packages test-packages
@@ -89,9 +92,9 @@ plugins: test-packages $(PLUGINS_VENV)/installed \
 	for plugin in $(PLUGINS); do bin=$(ALONE)/$$plugin/bin; \
 	    QEMU_CLI_HOME=$(ALONE) $$bin/qemu plugin doctor; \
 	    PATH=$$bin:$$PATH $$bin/python tests/none_left.py \
-	        $$bin/python -P -m pytest -q plugins/$$plugin $(ARGS); done
+	        $$bin/python -P -m pytest -q $(SPREAD) plugins/$$plugin $(ARGS); done
 	QEMU_CLI_HOME=$(ALONE) $(PLUGINS_BIN)/qemu plugin doctor
-	$(call run_tests,$(PLUGINS_BIN)) plugins $(ARGS)
+	$(call run_tests,$(PLUGINS_BIN)) $(SPREAD) plugins $(ARGS)
 
 test-qemu10: test-packages $(VENV)/installed $(VENV)/tools $(GUEST)/initrd.gz
 	@tools/packages.sh $(QEMU10_PACKAGES)

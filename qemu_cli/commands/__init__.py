@@ -105,7 +105,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Serve disks": {
         "nbd-export": "Serve disks of a VM to NBD clients, and print where",
         "export list": "Show what is served to NBD clients, by whomever",
-        "export stop": "Serve what 'qemu nbd-export' serves no more",
+        "export stop": "Stop serving what 'qemu nbd-export' serves",
     },
     "Guest": {
         "guest thaw": "Let guests write again whose file systems are frozen",

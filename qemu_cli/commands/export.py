@@ -53,7 +53,7 @@ class ExportList(Lister):
 
 
 class ExportStop(Command):
-    """Serve what 'qemu nbd-export' serves no more.
+    """Stop serving what 'qemu nbd-export' serves.
 
     What was made for it goes, too: the scratch files, and with --scratch
     what clients wrote.  An export that a client is connected to is left as
