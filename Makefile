@@ -94,7 +94,7 @@ plugins: test-packages $(PLUGINS_VENV)/installed \
 	    PATH=$$bin:$$PATH $$bin/python tests/none_left.py \
 	        $$bin/python -P -m pytest -q $(SPREAD) plugins/$$plugin $(ARGS); done
 	QEMU_CLI_HOME=$(ALONE) $(PLUGINS_BIN)/qemu plugin doctor
-	$(call run_tests,$(PLUGINS_BIN)) $(SPREAD) plugins $(ARGS)
+	$(call run_tests,$(PLUGINS_BIN)) $(SPREAD) plugins tests/together $(ARGS)
 
 test-qemu10: test-packages $(VENV)/installed $(VENV)/tools $(GUEST)/initrd.gz
 	@tools/packages.sh $(QEMU10_PACKAGES)

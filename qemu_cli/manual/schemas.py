@@ -80,7 +80,8 @@ SCHEMAS = {
     ),
     "config list": _schema("key value scope origin doc:text"),
     "plugin list": _schema(
-        "name kind distribution version status:text why:text?"
+        "name version:text? status adds:text commands columns formats:array",
+        "hooks profiles conditions:array import_s hooks_s:number? why:text?",
     ),
     "doctor": _schema("check status detail:text fix:text?"),
     "version": _schema(

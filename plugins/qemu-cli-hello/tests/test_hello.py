@@ -36,7 +36,7 @@ def test_it_greets_an_instance(qemu):
 
 def test_list_has_the_column(qemu):
     qemu("create", "web", "--accel", "tcg")
-    out = qemu("list", "--columns", "name,greeting", "-f", "csv")
+    out = qemu("list", "web", "--columns", "name,greeting", "-f", "csv")
     assert out == 'name,greeting\nweb,"hello, web"\n'
 
 

@@ -6,6 +6,7 @@ Comments, which no reader sees, say what a test needs to know::
     <!-- first (TEXT): SHELL -->      before the line in it that has the text
     <!-- not run: WHY -->             of all of the next block
     <!-- not run (TEXT): WHY -->      of the lines in it that have the text
+    <!-- needs: DISTRIBUTION -->      the page is that of a plug-in
 
 A block is ``console`` (lines after ``$``, and what they print) or ``sh`` (a
 script, which is run as one).
@@ -35,6 +36,14 @@ class Line(NamedTuple):
     shown: tuple[str, ...] = ()
     why_not: str | None = None
     hidden: bool = False
+
+
+def needs(page: Path) -> str | None:
+    """The plug-in that a page is about."""
+    found = re.search(
+        r"^<!-- needs: (\S+) -->", page.read_text(), re.MULTILINE
+    )
+    return found and found[1]
 
 
 def lines(page: Path) -> Iterator[Line]:

@@ -1,6 +1,7 @@
 """Runs what a page has its reader type, in one shell, against real QEMUs."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -59,6 +60,21 @@ def run(
     assert len(parts) == 2 * len(todo), done.stdout
     for line, output, code in zip(todo, parts[::2], parts[1::2], strict=True):
         yield line, int(code), output
+
+
+def wrong(
+    lines: Sequence[Line], home: QemuHome, guest: TinyGuest, where: Path
+) -> list[str]:
+    """What is not as the page says, in an empty directory ``where``."""
+    for file in guest:
+        shutil.copy(file, where)
+    found = []
+    for line, code, output in run(lines, home, guest, where):
+        said = f"$ {line.typed}\n{output}"
+        if fails(line) != bool(code):
+            found.append(f"{said}exit code {code}")
+        found += [f"{said}lacks: {text}" for text in missing(line, output)]
+    return found
 
 
 def _environment(home: QemuHome, guest: TinyGuest) -> dict[str, str]:

@@ -3,7 +3,6 @@
 What can't be run says why, in a comment beside it; see ``page.py``.
 """
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -19,10 +18,12 @@ PAGES = [
     *sorted(ROOT.glob("doc/tutorial/*.md")),
     *sorted(ROOT.glob("doc/howto/*.md")),
 ]
+# Those of plug-ins are in tests/together.
 SCENARIOS = [
     path
     for path in PAGES
-    if any(line.why_not is None for line in page.lines(path))
+    if page.needs(path) is None
+    and any(line.why_not is None for line in page.lines(path))
 ]
 
 
@@ -36,14 +37,5 @@ def test_what_a_page_shows_happens(
 ) -> None:
     where = short_dir / "d"
     where.mkdir()
-    for file in tiny_guest:
-        shutil.copy(file, where)
-    wrong = []
-    for line, code, output in shell.run(
-        [*page.lines(path)], qemu_home, tiny_guest, where
-    ):
-        said = f"$ {line.typed}\n{output}"
-        if shell.fails(line) != bool(code):
-            wrong.append(f"{said}exit code {code}")
-        wrong += [f"{said}lacks: {t}" for t in shell.missing(line, output)]
+    wrong = shell.wrong([*page.lines(path)], qemu_home, tiny_guest, where)
     assert not wrong, "\n".join(wrong)
