@@ -29,6 +29,16 @@ qemu list
 ```console
 $ qemu list
 ```
+
+<!-- needs: qemu-cli-foo -->
+<!-- first: true -->
+```sh
+qemu foo
+```
+
+```sh
+qemu version
+```
 """
 
 
@@ -42,7 +52,16 @@ def test_a_page_is_read_in_order(tmp_path: Path) -> None:
         Line("ssh host", why_not="it needs a key"),
         Line("qemu console web\nqemu list\n", why_not="no terminal"),
         Line("qemu list"),
+        Line("true", hidden=True, needs="qemu-cli-foo"),
+        Line("qemu foo\n", needs="qemu-cli-foo"),
+        Line("qemu version\n"),
     ]
+
+
+def test_a_whole_page_needs_a_plug_in(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"<!-- needs: qemu-cli-foo -->\n{PAGE}")
+    assert {line.needs for line in lines(page)} == {"qemu-cli-foo"}
 
 
 @pytest.mark.parametrize(

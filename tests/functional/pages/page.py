@@ -6,7 +6,8 @@ Comments, which no reader sees, say what a test needs to know::
     <!-- first (TEXT): SHELL -->      before the line in it that has the text
     <!-- not run: WHY -->             of all of the next block
     <!-- not run (TEXT): WHY -->      of the lines in it that have the text
-    <!-- needs: DISTRIBUTION -->      the page is that of a plug-in
+    <!-- needs: DISTRIBUTION -->      the next block wants this plug-in; as
+                                      the first line: the whole page does
 
 A block is ``console`` (lines after ``$``, and what they print) or ``sh`` (a
 script, which is run as one).
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _PART = re.compile(
-    r"^<!-- (?P<what>first|not run)(?: \((?P<text>.*?)\))?:\s+(?P<say>.*?) -->"
+    r"^<!-- (?P<what>first|not run|needs)(?: \((?P<text>.*?)\))?:\s+(?P<say>.*?) -->"
     r"|^```(?P<kind>console|sh)\n(?P<block>.*?)^```",
     re.MULTILINE | re.DOTALL,
 )
@@ -30,42 +31,41 @@ class Line(NamedTuple):
     :param shown: what the page shows of its output
     :param why_not: why it is not run; None: it is
     :param hidden: the reader does not see it
+    :param needs: the plug-in (a distribution) without which it can't be run
     """
 
     typed: str
     shown: tuple[str, ...] = ()
     why_not: str | None = None
     hidden: bool = False
-
-
-def needs(page: Path) -> str | None:
-    """The plug-in that a page is about."""
-    found = re.search(
-        r"^<!-- needs: (\S+) -->", page.read_text(), re.MULTILINE
-    )
-    return found and found[1]
+    needs: str | None = None
 
 
 def lines(page: Path) -> Iterator[Line]:
     """All that is typed in a page, from its top to its end."""
-    first: dict[str, str] = {}
-    why_not: dict[str, str] = {}
+    first: list[tuple[str, str]] = []
+    why_not: list[tuple[str, str]] = []
+    of_page = needs = None
     for part in _PART.finditer(page.read_text()):
-        if part["what"] == "first" and part["text"]:
-            first[part["text"]] = part["say"]
+        text, say = part["text"] or "", part["say"]
+        if part["what"] == "needs":
+            needs = say
+            if part.start() == 0:
+                of_page = say
         elif part["what"] == "first":
-            yield Line(part["say"], hidden=True)
+            first.append((text, say))
         elif part["what"]:
-            why_not[part["text"] or ""] = " ".join(part["say"].split())
+            why_not.append((text, " ".join(say.split())))
         else:
             for line in _block(part["kind"], part["block"]):
-                for text in [text for text in first if text in line.typed]:
-                    yield Line(first.pop(text), hidden=True)
-                reasons = [
-                    why for text, why in why_not.items() if text in line.typed
-                ]
-                yield line._replace(why_not=next(iter(reasons), None))
-            first, why_not = {}, {}
+                for each in [each for each in first if each[0] in line.typed]:
+                    first.remove(each)
+                    yield Line(each[1], hidden=True, needs=needs)
+                reasons = [why for text, why in why_not if text in line.typed]
+                yield line._replace(
+                    why_not=next(iter(reasons), None), needs=needs
+                )
+            first, why_not, needs = [], [], of_page
 
 
 def _block(kind: str, text: str) -> Iterator[Line]:

@@ -18,13 +18,13 @@ PAGES = [
     *sorted(ROOT.glob("doc/tutorial/*.md")),
     *sorted(ROOT.glob("doc/howto/*.md")),
 ]
-# Those of plug-ins are in tests/together.
-SCENARIOS = [
-    path
+# What needs a plug-in is run by tests/together.
+SCENARIOS = {
+    path: lines
     for path in PAGES
-    if page.needs(path) is None
-    and any(line.why_not is None for line in page.lines(path))
-]
+    if (lines := [line for line in page.lines(path) if not line.needs])
+    and any(line.why_not is None for line in lines)
+}
 
 
 def name(path: Path) -> str:
@@ -37,5 +37,5 @@ def test_what_a_page_shows_happens(
 ) -> None:
     where = short_dir / "d"
     where.mkdir()
-    wrong = shell.wrong([*page.lines(path)], qemu_home, tiny_guest, where)
+    wrong = shell.wrong(SCENARIOS[path], qemu_home, tiny_guest, where)
     assert not wrong, "\n".join(wrong)
