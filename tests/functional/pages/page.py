@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 _PART = re.compile(
-    r"^<!-- (?P<what>first|not run|needs)(?: \((?P<text>.*?)\))?:\s+(?P<say>.*?) -->"
+    r"^<!-- (?P<what>first|not run|needs)(?: \((?P<text>.*?)\))?:"
+    r"\s+(?P<say>.*?) -->"
     r"|^```(?P<kind>console|sh)\n(?P<block>.*?)^```",
     re.MULTILINE | re.DOTALL,
 )
