@@ -29,10 +29,11 @@ from qemu_cli.storage import dependants, tools
 #: Run states that a guest can be continued from as if nothing had been.
 _SAVABLE = frozenset({"running", "paused", "io-error"})
 
-#: Words that name a place or a descriptor on the host, and the part of
-#: them that the guest's machine has: the id.
+#: Words that name a place, a descriptor or a port on the host, and the
+#: part of them that the guest's machine has: the id.
 _ON_HOST = re.compile(
     r"(?:socket|pipe|tap|bridge),(id=[^,]+),.*|(guest=).*|(vnc=unix:).*"
+    r"|(user,id=[^,]+),hostfwd=.*"
 )
 
 

@@ -23,7 +23,9 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "Follower",
         "Parser",
     ),
+    "qemu_cli.command.display": ("Table",),
     "qemu_cli.command.loop": ("run",),
+    "qemu_cli.command.planned": ("Planned",),
     "qemu_cli.columns": (
         "Size",
         "Rate",
@@ -67,6 +69,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "qemu_cli.app": ("QemuApp",),
     "qemu_cli.settings": (
         "CONNECT_TIMEOUT",
+        "FORWARD_HOST",
         "LIST_FOREIGN",
         "LOCK_TIMEOUT",
         "PROBE_TIMEOUT",
@@ -79,6 +82,10 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "qemu_cli.instance.facts": ("Facts", "from_argv"),
     "qemu_cli.instance.inside": ("NoAgentError", "agent", "check_can_hear"),
     "qemu_cli.instance.quiesce": ("quiesced",),
+    "qemu_cli.instance.disks.done": ("Done",),
+    "qemu_cli.instance.wish": ("ForwardWish", "parse_forward"),
+    "qemu_cli.instance.forwards.rows": ("Row", "rows"),
+    "qemu_cli.instance.forwards.change": ("add", "remove"),
     "qemu_cli.instance.pause": ("pause", "resume"),
     "qemu_cli.instance.shutdown": ("shutdown", "quit_", "kill"),
     "qemu_cli.instance.logs": ("tail_offset", "read", "follow"),

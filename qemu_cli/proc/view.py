@@ -62,6 +62,13 @@ class View:
             found += parse_tcp(self.text(name) or "")
         return found
 
+    def udp(self) -> list[TcpSocket]:
+        """All UDP sockets of its network namespace; the same columns."""
+        found = []
+        for name in ("net/udp", "net/udp6"):
+            found += parse_tcp(self.text(name) or "")
+        return found
+
     @functools.cached_property
     def shares_network(self) -> bool | None:
         """Whether its network namespace is ours."""

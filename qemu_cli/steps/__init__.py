@@ -56,6 +56,7 @@ from qemu_cli.steps.plug import (
 from qemu_cli.steps.ram import GoOn, LoadRam, NoteSaved, Quit, SaveRam
 from qemu_cli.steps.snapshot import PutOverlays, SaveSnapshot, TagImage
 from qemu_cli.steps.tool import run_tool as run_tool
+from qemu_cli.steps.usernet import AddForward, DropForward
 
 
 class MakeDirectory(Step, frozen=True, tag=True):
@@ -275,6 +276,8 @@ AnyStep = (
     | Unplug
     | AddNetdev
     | DropNetdev
+    | AddForward
+    | DropForward
     | AddMemory
     | DropMemory
     | ChangeMedium

@@ -37,6 +37,14 @@ def test_descriptors_stand_for_paths():
     assert saved.comparable(running) == saved.comparable(argv())
 
 
+def test_forwards_are_no_part_of_the_machine():
+    words = [argv(), argv()]
+    for one, forwards in zip(words, ("", ",hostfwd=tcp::22-:22"), strict=True):
+        one[one.index("-netdev") + 1] = f"user,id=net0{forwards}"
+    assert saved.comparable(words[0]) == saved.comparable(words[1])
+    assert saved.comparable(words[0]) != saved.comparable(argv())
+
+
 def test_memory_is_part_of_the_machine():
     assert saved.comparable(argv(memory="2048M")) != saved.comparable(argv())
 
