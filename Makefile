@@ -31,7 +31,7 @@ GUEST := $(CACHE)/guest/$(shell cat $(GUEST_SOURCES) | sha256sum | head -c12)
 QEMU10 := $(CACHE)/qemu10
 # What a build needs: see pyproject.toml.
 BUILD := 'setuptools >= 75' 'cliff >= 4.13.2' 'msgspec >= 0.19'
-SCRIPTS := $(shell grep -rlI "^\#!.*sh$$" .ci doc tests tools)
+SCRIPTS := $(shell grep -rlI --exclude "*.py" "^\#!.*sh$$" .ci doc tests tools)
 
 export QEMU_CLI_TEST_GUEST := $(GUEST)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
