@@ -188,6 +188,8 @@ class Talk:
         try:
             message = json.loads(line)
             if self._version is None:
+                if "event" in message:  # meant for the client before us
+                    return True
                 # TypeError, KeyError: JSON, but no greeting.
                 qemu = message["QMP"]["version"]["qemu"]
                 self._version = (

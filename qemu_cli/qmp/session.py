@@ -372,6 +372,13 @@ class _Client(QMPClient):
             self.flooded = True
             raise
 
+    async def _recv(self) -> Message:
+        message = await super()._recv()
+        while self.runstate == Runstate.CONNECTING and "event" in message:
+            # It was on its way to the client before us.
+            message = await super()._recv()
+        return message
+
     def _cb_outbound(self, msg: Message) -> Message:
         if self._trace:
             self._trace.sent(self._address, msg)

@@ -71,6 +71,10 @@ def test_a_socket_that_is_connected_already(said):
     assert said(GREETING + EVENT + REPLIES).run_state == "paused"
 
 
+def test_an_event_before_the_greeting_is_for_another(said):
+    assert said(EVENT + GREETING + REPLIES).run_state == "paused"
+
+
 def test_an_answer_in_small_pieces():
     client, server = socket.socketpair()
     data = GREETING + EVENT + REPLIES

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ from qemu_cli.qmp import connect
 from qemu_cli.qmp.address import Monitors
 from qemu_cli.qmp.lock import holder, locked
 from qemu_cli.qmp.sessions import Sessions
+from qemu_cli.testing.fake_qmp import GREETING
 
 STOP = {
     "event": "STOP",
@@ -193,6 +195,16 @@ def test_what_does_not_speak_qmp(fake_qmp):
     fake = fake_qmp(greeting=b"220 mail.example ESMTP\r\n")
     with pytest.raises(QemuCliError, match="does not speak QMP"):
         execute(Monitors(control=fake.path))
+
+
+def test_events_before_the_greeting_are_for_another(fake_qmp):
+    """QEMU may have them on their way to the client that just left."""
+    early = b"".join(json.dumps(e).encode() + b"\r\n" for e in (STOP, RESUME))
+    fake = fake_qmp(greeting=early + GREETING)
+    fake.on("qmp_capabilities", {}, events=[STOP])
+    fake.on("query-status", {"status": "running"})
+    monitors = Monitors(control=fake.path)
+    assert execute(monitors) == {"status": "running"}
 
 
 def test_an_end_while_greeting(fake_qmp):

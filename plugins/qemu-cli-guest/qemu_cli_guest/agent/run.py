@@ -239,7 +239,14 @@ class Run:
         )
 
     async def _pump(self, agent: Agent) -> bool:
-        news = [await self._out.pump(agent), await self._err.pump(agent)]
+        try:
+            news = [await self._out.pump(agent), await self._err.pump(agent)]
+        except RefusedError as error:
+            if is_frozen(error):
+                raise
+            # It ended since we looked, and its files went with it: the
+            # next look tells.  If not, that at the end fails, too.
+            return False
         return any(news)
 
     async def _go_on_feeding(self, agent: Agent) -> bool:

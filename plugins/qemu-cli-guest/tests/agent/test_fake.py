@@ -74,6 +74,34 @@ def test_a_reply_that_is_cut_is_asked_for_again(fake_agent, cut):
     assert len(begun) == 2  # it, once; and what removes its files
 
 
+def test_its_files_went_while_we_looked(fake_agent):
+    """The program ends between our look and our reading of its output."""
+    fake, looks = fake_agent(), []
+
+    def status(arguments):
+        looks.append(arguments)
+        clean = base64.b64encode(b"ran\nclean\n").decode()
+        if len(looks) < 14:
+            return {"exited": False}
+        return {"exited": True, "exitcode": 0, "out-data": clean}
+
+    fake.on("guest-exec", {"pid": 5})
+    fake.on("guest-exec-status", status)
+    gone = "failed to open file '/tmp/x.out': No such file or directory"
+    fake.on("guest-file-open", error=("GenericError", gone))
+
+    async def main():
+        line = FakeLine(fake)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(line.hang_up)
+            run = Run(line, Program(["x"]), Nothing(), Memory(), Memory())
+            return await run.exit_code()
+
+    assert asyncio.run(main()) == 0
+    opened = [m for m in fake.received if m["execute"] == "guest-file-open"]
+    assert opened
+
+
 @pytest.fixture
 def copying(fake_agent):
     """A copying with a fake agent, which keeps what is written."""
