@@ -5,8 +5,8 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NoReturn
 
 import cliff.app
 
@@ -253,7 +253,7 @@ class QemuApp(cliff.app.App):
         """Show what there is: we have no shell of our own."""
         from qemu_cli import helptext
 
-        self.stdout.write(helptext.overview(self.command_manager))
+        self.stdout.write(helptext.overview(self.config.members(ALIAS)))
 
     def run_subcommand(
         self, argv: list[str], aliases: tuple[str, ...] = ()
@@ -286,11 +286,10 @@ class QemuApp(cliff.app.App):
             from qemu_cli import aliases as module
 
             if word in aliases:
-                way = " → ".join([*aliases, word])
-                raise UsageError(f"these aliases never end: {way}")
+                raise module.endless([*aliases, word])
             if text.startswith("!"):
-                line = module.shell_line(word, text, rest)
-                return self._become("/bin/sh", ["-c", line])
+                words = module.shell_argv(word, text, rest)
+                self._become("/bin/sh", words, rest, module.deeper(word))
             words = module.expand(word, text, rest)
             if not words:
                 raise UsageError(f"alias.{word} is empty")
@@ -298,16 +297,28 @@ class QemuApp(cliff.app.App):
         from qemu_cli import external
 
         if path := external.find(word):
-            return self._become(path, rest)
+            self._become(path, rest, rest)
         return None
 
-    def _become(self, path: str, argv: list[str]) -> int:
+    def _become(
+        self,
+        path: str,
+        argv: list[str],
+        arguments: list[str],
+        environment: Mapping[str, str] | None = None,
+    ) -> NoReturn:
+        """Be another program from here on.
+
+        :param argv: all that it is given
+        :param arguments: what of that the user typed
+        """
         from qemu_cli import external
 
+        told = external.environment(self, arguments)
         self.stdout.flush()
         self.stderr.flush()
-        external.replace_us(path, argv)
-        raise AssertionError("execv returned")
+        external.replace_us(path, argv, {**told, **(environment or {})})
+        raise AssertionError("execve returned")
 
     def _show_group(self, words: str, argv: list[str]) -> int:
         from qemu_cli import helptext

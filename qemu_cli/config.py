@@ -22,6 +22,9 @@ _T = TypeVar("_T")
 
 ENVIRONMENT_PREFIX = "QEMU_CLI_CONFIG_"
 
+#: The ``-c`` of a ``qemu`` that called a program that called us: JSON.
+OVERRIDES = "QEMU_CLI_OVERRIDES"
+
 
 class Value:
     """A setting's text, and who said so.
@@ -57,7 +60,9 @@ class Config:
         self._user = user
         self._system = system
         self._instance: dict[str, Value] = {}
-        self._command = dict(_override(each) for each in overrides)
+        #: ``KEY=VALUE`` of each ``-c``, those of who called us first.
+        self.overrides = [*_inherited(environ), *overrides]
+        self._command = dict(_override(each) for each in self.overrides)
         self._environment = _from_environment(environ)
         self._files: dict[str, Value] | None = None
 
@@ -146,6 +151,18 @@ def check(key: str, text: str, where: str = "") -> Setting[object]:
     except UsageError as error:
         raise UsageError(f"{where}{key}: {error}", hint=error.hint) from None
     return setting
+
+
+def _inherited(environ: Mapping[str, str]) -> list[str]:
+    text = environ.get(OVERRIDES)
+    if text is None:
+        return []
+    import json
+
+    try:
+        return [str(each) for each in json.loads(text)]
+    except (ValueError, TypeError):
+        raise UsageError(f"{OVERRIDES}: not a JSON list: {text}") from None
 
 
 def _override(text: str) -> tuple[str, Value]:

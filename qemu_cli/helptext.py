@@ -18,10 +18,11 @@ _MORE = (
 )
 
 
-def overview(manager: CommandManager) -> str:
-    """Our commands, by what they are for."""
+def overview(aliases: dict[str, str]) -> str:
+    """Our commands, by what they are for, and the user's own."""
     parts = [_USAGE]
     parts += (_table(title, rows.items()) for title, rows in GROUPS.items())
+    parts.append(_table("Aliases of yours", aliases.items()))
     return "".join(parts) + _MORE
 
 
@@ -31,10 +32,9 @@ def everything(
     """The same, and what plug-ins and the user have added."""
     from qemu_cli.manual import TOPICS
 
-    parts = [overview(manager).removesuffix(_MORE)]
+    parts = [overview(aliases).removesuffix(_MORE)]
     parts.append(_table("Topics", TOPICS.items()))
     parts.append(_section("Of plug-ins", manager, sorted(manager.foreign)))
-    parts.append(_table("Aliases", aliases.items()))
     parts.append(
         _table(
             "Programs on PATH", ((e, f"runs qemu-{e}") for e in executables)

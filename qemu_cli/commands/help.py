@@ -5,6 +5,7 @@ import argparse
 from qemu_cli import external, helptext
 from qemu_cli.command import Command
 from qemu_cli.commandmanager import GroupAloneError, UnknownCommandError
+from qemu_cli.errors import UsageError
 from qemu_cli.settings import ALIAS
 
 
@@ -45,12 +46,11 @@ class Help(Command):
         if parsed_args.words:
             return self._about(parsed_args.words)
         manager = self.app.command_manager
+        aliases = self.app.config.members(ALIAS)
         if parsed_args.all:
-            text = helptext.everything(
-                manager, self.app.config.members(ALIAS), external.every()
-            )
+            text = helptext.everything(manager, aliases, external.every())
         else:
-            text = helptext.overview(manager)
+            text = helptext.overview(aliases)
         self.app.stdout.write(text)
         return 0
 
@@ -69,13 +69,25 @@ class Help(Command):
                 self.app.stdout.write(page)
                 return 0
             aliases = self.app.config.members(ALIAS)
-            if words[0] not in aliases and not external.find(words[0]):
+            if words[0] in aliases:
+                return self._alias(words[0], aliases[words[0]])
+            if not external.find(words[0]):
                 text = helptext.matches(manager, " ".join(words), aliases)
                 if not text:
                     raise unknown
                 self.app.stdout.write(text)
                 return 0
         return self.app.run_subcommand([*words, "--help"])
+
+    def _alias(self, name: str, text: str) -> int:
+        """What it stands for, and the help of that."""
+        self.app.stdout.write(f"{name} is an alias of yours: {text}\n")
+        try:
+            found = self.app.command_manager.find_command(text.split())
+        except UsageError:  # a line for the shell, another alias …
+            return 0
+        self.app.stdout.write("\n")
+        return self.app.run_subcommand([*found[1].split(), "--help"])
 
     def _page(self, words: list[str]) -> str:
         """The topic's page; empty when there is none."""

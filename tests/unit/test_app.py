@@ -1,6 +1,7 @@
 """The executable: exit codes, streams, global options, aliases."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -220,7 +221,7 @@ def test_a_poor_locale_does_no_harm(
 
 
 def test_an_alias_stands_for_words(qemu_home: QemuHome):
-    qemu_home("config", "set", "alias.show-me", "config get @ARG1@")
+    qemu_home("config", "set", "alias.show-me", "config get $1")
     assert qemu_home("show-me", "memory").out == "1G\n"
 
 
@@ -234,6 +235,31 @@ def test_aliases_that_go_in_a_circle(qemu_home: QemuHome):
     result = qemu_home("-c", "alias.a=b", "-c", "alias.b=a", "a")
     assert result.rc == 2
     assert "never end" in result.err
+
+
+def test_shell_aliases_that_call_each_other(qemu_home: QemuHome):
+    settings = ("-c", "alias.a=!exec qemu b", "-c", "alias.b=!exec qemu a")
+    result = qemu_home(*settings, "a")
+    assert result.rc == 2
+    assert "these aliases never end: a → b → a" in result.err
+
+
+def test_aliases_are_in_the_help(qemu_home: QemuHome):
+    qemu_home("config", "set", "alias.up", "start --console")
+    qemu_home("config", "set", "alias.a", "b")
+    qemu_home("config", "set", "alias.b", "a")
+    qemu_home("config", "set", "alias.s", "!date")
+    for words in ((), ("help",), ("help", "--all")):
+        assert re.search(
+            r"^Aliases of yours\n(  .*\n)*  up +start --console$",
+            qemu_home(*words).out,
+            re.MULTILINE,
+        )
+    about = qemu_home("help", "up").out
+    assert about.startswith("up is an alias of yours: start --console\n\n")
+    assert "usage: qemu start" in about
+    assert qemu_home("help", "s").out == "s is an alias of yours: !date\n"
+    assert qemu_home("help", "a").out == "a is an alias of yours: b\n"
 
 
 def test_an_alias_can_not_hide_a_command(qemu_home: QemuHome):
