@@ -23,6 +23,7 @@ from qemu_cli.extensions import Hooks
 from qemu_cli.paths import Paths
 from qemu_cli.qmp.sessions import Sessions
 from qemu_cli.settings import (
+    ADVICE,
     ALIAS,
     CONNECT_TIMEOUT,
     LOCK_TIMEOUT,
@@ -31,10 +32,14 @@ from qemu_cli.settings import (
 from qemu_cli.ui import UI, Warnings
 
 if TYPE_CHECKING:
+    from qemu_cli.command.defaults import CommandKeys
     from qemu_cli.instance.host import Host
     from qemu_cli.instance.vm import VM
 
 DESCRIPTION = "The git-style front-end to QEMU."
+
+#: They go on where the settings can't be read.
+_REPAIRS = ("config edit", "config set", "config unset", "help", "version")
 
 
 class QemuApp(cliff.app.App):
@@ -58,6 +63,7 @@ class QemuApp(cliff.app.App):
         )
         self.log = logging.getLogger("qemu_cli")
         self.ui = UI(self.stdin, self.stderr)
+        self.ui.wants = self._wants_hint
 
     @functools.cached_property
     def paths(self) -> Paths:
@@ -72,7 +78,16 @@ class QemuApp(cliff.app.App):
             system=self.paths.system_config,
             environ=os.environ,
             overrides=self.options.settings,
+            more=lambda: self.command_keys,
+            warn=self.ui.warn,
         )
+
+    @functools.cached_property
+    def command_keys(self) -> "CommandKeys":
+        """The settings that are defaults for options of commands."""
+        from qemu_cli.command.defaults import CommandKeys
+
+        return CommandKeys(self.command_manager)
 
     @functools.cached_property
     def qmp(self) -> Sessions:
@@ -129,6 +144,21 @@ class QemuApp(cliff.app.App):
         """What plug-ins take part in."""
         return Hooks(self.ui.warn)
 
+    @property
+    def aliases(self) -> dict[str, str]:
+        """The user's own; none where the settings can't be read."""
+        try:
+            return self.config.members(ALIAS)
+        except QemuCliError as error:
+            self.ui.warn(str(error))
+            return {}
+
+    def _wants_hint(self, name: str) -> bool:
+        try:
+            return not hasattr(self, "options") or self.config[ADVICE[name]]
+        except QemuCliError:
+            return True  # such as: the settings can't be read
+
     def build_option_parser(
         self,
         description: str | None,
@@ -176,6 +206,11 @@ class QemuApp(cliff.app.App):
             "--trace-qmp",
             action="store_true",
             help="show what is said to QEMU and what it answers",
+        )
+        parser.add_argument(
+            "--no-pager",
+            action="store_true",
+            help="show what is long without a pager",
         )
         parser.add_argument(
             "--version",
@@ -253,7 +288,7 @@ class QemuApp(cliff.app.App):
         """Show what there is: we have no shell of our own."""
         from qemu_cli import helptext
 
-        self.stdout.write(helptext.overview(self.config.members(ALIAS)))
+        self.stdout.write(helptext.overview(self.aliases))
 
     def run_subcommand(
         self, argv: list[str], aliases: tuple[str, ...] = ()
@@ -274,7 +309,31 @@ class QemuApp(cliff.app.App):
         command_class, words, rest = found
         command = command_class(self, self.options, cmd_name=words)
         parser = command.get_parser(f"{self.NAME} {words}")
-        return command.run(parser.parse_args(rest))
+        rest = [*self._defaults(parser, words, rest), *rest]
+        if not self.stdout.isatty():
+            return command.run(parser.parse_args(rest))
+        from qemu_cli.command.pager import paged
+
+        is_long = getattr(command, "paged", False) or _asks_for_help(rest)
+        with paged(self, words, is_long):
+            return command.run(parser.parse_args(rest))
+        return 0  # the person has left the pager
+
+    def _defaults(
+        self, parser: argparse.ArgumentParser, words: str, typed: list[str]
+    ) -> list[str]:
+        """The words that the settings put before what was typed."""
+        try:
+            mine = self.config.below(f"{words.replace(' ', '.')}.")
+        except QemuCliError:
+            if words in _REPAIRS or _asks_for_help(typed):
+                return []
+            raise
+        if not mine:
+            return []
+        from qemu_cli.command import defaults
+
+        return defaults.words(parser, words, mine, typed)
 
     def _run_own(
         self, argv: list[str], aliases: tuple[str, ...]
@@ -324,7 +383,7 @@ class QemuApp(cliff.app.App):
         from qemu_cli import helptext
 
         self.stdout.write(helptext.group(self.command_manager, words))
-        return 0 if {"-h", "--help"} & set(argv) else 1
+        return 0 if _asks_for_help(argv) else 1
 
     def internal_error(self, error: Exception) -> QemuCliError:
         """Make an error of one that nobody expected.
@@ -353,6 +412,10 @@ class QemuApp(cliff.app.App):
         if error.hint:
             self.ui.hint(error.hint)
         return error.exit_code
+
+
+def _asks_for_help(words: Sequence[str]) -> bool:
+    return not {"-h", "--help"}.isdisjoint(words)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

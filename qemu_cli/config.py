@@ -8,10 +8,11 @@ does it: an alias in it would be a program run in the user's name.
 """
 
 import os
+import shlex
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from qemu_cli import settings
 from qemu_cli.errors import QemuCliError, UsageError
@@ -39,14 +40,33 @@ class Value:
         self.origin = origin
 
 
+class MoreKeys(Protocol):
+    """Keys beside the table of settings: defaults for options."""
+
+    def find(self, key: str) -> Setting[str] | None:
+        """The setting of a key, or None if it is none."""
+
+    def of_variable(self, word: str) -> str | None:
+        """The key that ``CREATE_MEMORY`` spells, or None."""
+
+    def like(self, key: str) -> Iterable[str]:
+        """Those that may have been meant by one that there is not."""
+
+
 class Config:
     """All scopes of one run, each read when first needed.
+
+    A key that is unknown is an error where somebody has just typed it, and
+    a warning in a file or a variable: these may be of a newer program, or
+    of a plug-in that is not there any more.
 
     :param user: the user's file, which need not exist
     :param system: the host's file, which need not exist
     :param environ: the environment
     :param overrides: ``KEY=VALUE`` of each ``-c``
-    :raise UsageError: an override or a variable is not understood
+    :param more: makes what knows the keys beside the settings
+    :param warn: told of each key that is unknown
+    :raise UsageError: an override is unknown, or a value has the wrong form
     """
 
     def __init__(
@@ -56,14 +76,18 @@ class Config:
         system: Path,
         environ: Mapping[str, str],
         overrides: Sequence[str] = (),
+        more: Callable[[], MoreKeys] | None = None,
+        warn: Callable[[str], object] = lambda text: None,
     ) -> None:
+        self._more = more
+        self._warn = warn
         self._user = user
         self._system = system
         self._instance: dict[str, Value] = {}
         #: ``KEY=VALUE`` of each ``-c``, those of who called us first.
         self.overrides = [*_inherited(environ), *overrides]
-        self._command = dict(_override(each) for each in self.overrides)
-        self._environment = _from_environment(environ)
+        self._command = dict(self._override(e) for e in self.overrides)
+        self._environment = dict(self._from_environment(environ))
         self._files: dict[str, Value] | None = None
 
     def for_instance(
@@ -76,7 +100,13 @@ class Config:
         """
         config = object.__new__(type(self))
         config.__dict__.update(self.__dict__)
-        config._instance = _check(table, "instance", origin)
+        config._instance = {}
+        for key, text in flatten(table):
+            if not self.check(key, text, f"{origin}: ").instance:
+                raise UsageError(
+                    f"{origin}: {key} can't be set by an instance"
+                )
+            config._instance[key] = Value(text, "instance", origin)
         return config
 
     def __getitem__(self, setting: Setting[_T]) -> _T:
@@ -91,13 +121,35 @@ class Config:
 
         :raise UsageError: there is no such setting
         """
-        setting = settings.find(key)
+        setting = self.find(key)
         if setting is None:
-            raise unknown(key)
+            raise self.unknown(key)
         for scope in self._scopes():
             if key in scope:
                 return scope[key]
         return Value(setting.default, "default", "")
+
+    def find(self, key: str) -> Setting[object] | None:
+        """The setting that a key belongs to, or None."""
+        if setting := settings.find(key):
+            return setting
+        return self._more().find(key) if self._more else None  # type: ignore[return-value]
+
+    def check(self, key: str, text: str, where: str = "") -> Setting[object]:
+        """Find the setting of a key, and try whether it takes the text.
+
+        :raise UsageError: unknown key, or a value of the wrong form
+        """
+        setting = self.find(key)
+        if setting is None:
+            raise self.unknown(key, where)
+        try:
+            setting.parse(text)
+        except UsageError as error:
+            raise UsageError(
+                f"{where}{key}: {error}", hint=error.hint
+            ) from None
+        return setting
 
     def items(self) -> Iterator[tuple[str, Value]]:
         """All settings and the members of families that are set."""
@@ -116,6 +168,15 @@ class Config:
             if key.startswith(prefix)
         }
 
+    def below(self, prefix: str) -> dict[str, Value]:
+        """What is set of the keys that begin so, without that beginning."""
+        found: dict[str, Value] = {}
+        for scope in self._scopes():
+            for key, value in scope.items():
+                if key.startswith(prefix):
+                    found.setdefault(key.removeprefix(prefix), value)
+        return found
+
     def _scopes(self) -> Iterator[Mapping[str, Value]]:
         """The strongest first."""
         yield self._command
@@ -123,34 +184,67 @@ class Config:
         yield self._instance
         if self._files is None:
             self._files = {
-                **_read(self._system, "system"),
-                **_read(self._user, "user"),
+                **self._read(self._system, "system"),
+                **self._read(self._user, "user"),
             }
         yield self._files
 
+    def _read(self, path: Path, scope: str) -> dict[str, Value]:
+        return {
+            key: Value(text, scope, str(path))
+            for key, text in load(path).items()
+            if self._is_known(key, text, f"{path}: ")
+        }
 
-def unknown(key: str, where: str = "") -> UsageError:
-    """The error for a key that is no setting, with the nearest one."""
-    return UsageError(
-        f"{where}there is no setting {key!r}",
-        hint=did_you_mean(key, settings.SETTINGS)
-        or "'qemu config list' names all settings",
-    )
+    def _override(self, text: str) -> tuple[str, Value]:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"-c {text}: expected KEY=VALUE")
+        self.check(key, value, "-c: ")
+        return key, Value(value, "command", "-c")
 
+    def _from_environment(
+        self, environ: Mapping[str, str]
+    ) -> Iterator[tuple[str, Value]]:
+        for variable, text in environ.items():
+            if variable.startswith(ENVIRONMENT_PREFIX):
+                key = self._key_of(variable)
+                if self._is_known(key, text, f"{variable}: "):
+                    yield key, Value(text, "environment", variable)
 
-def check(key: str, text: str, where: str = "") -> Setting[object]:
-    """Find the setting of a key, and try whether it takes the text.
+    def _is_known(self, key: str, text: str, where: str) -> bool:
+        """Check a key that was not typed just now.
 
-    :raise UsageError: unknown key, or a value of the wrong form
-    """
-    setting = settings.find(key)
-    if setting is None:
-        raise unknown(key, where)
-    try:
-        setting.parse(text)
-    except UsageError as error:
-        raise UsageError(f"{where}{key}: {error}", hint=error.hint) from None
-    return setting
+        :raise UsageError: a value of the wrong form
+        """
+        if self.find(key) is None:
+            problem = self.unknown(key, where)
+            self._warn(f"{problem}; {problem.hint}")
+            return False
+        self.check(key, text, where)
+        return True
+
+    def _key_of(self, variable: str) -> str:
+        word = variable.removeprefix(ENVIRONMENT_PREFIX)
+        for name, setting in settings.SETTINGS.items():
+            spelled = name.replace(".", "_").replace("-", "_").upper()
+            if setting.family:
+                start = spelled.removesuffix("*")
+                if word.startswith(start) and word != start:
+                    return setting.family + word.removeprefix(start).lower()
+            elif word == spelled:
+                return name
+        more = self._more and self._more().of_variable(word)
+        return more or word.lower()
+
+    def unknown(self, key: str, where: str = "") -> UsageError:
+        """The error for a key that is no setting, with the nearest one."""
+        more = self._more().like(key) if self._more else ()
+        return UsageError(
+            f"{where}there is no setting {key!r}",
+            hint=did_you_mean(key, [*settings.SETTINGS, *more])
+            or "'qemu config list' names all settings",
+        )
 
 
 def _inherited(environ: Mapping[str, str]) -> list[str]:
@@ -163,54 +257,6 @@ def _inherited(environ: Mapping[str, str]) -> list[str]:
         return [str(each) for each in json.loads(text)]
     except (ValueError, TypeError):
         raise UsageError(f"{OVERRIDES}: not a JSON list: {text}") from None
-
-
-def _override(text: str) -> tuple[str, Value]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise UsageError(f"-c {text}: expected KEY=VALUE")
-    check(key, value, "-c: ")
-    return key, Value(value, "command", "-c")
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Value]:
-    found = {}
-    for variable, text in environ.items():
-        if variable.startswith(ENVIRONMENT_PREFIX):
-            key = _key_of(variable)
-            check(key, text, f"{variable}: ")
-            found[key] = Value(text, "environment", variable)
-    return found
-
-
-def _key_of(variable: str) -> str:
-    word = variable.removeprefix(ENVIRONMENT_PREFIX)
-    for name, setting in settings.SETTINGS.items():
-        spelled = name.replace(".", "_").replace("-", "_").upper()
-        if setting.family:
-            start = spelled.removesuffix("*")
-            if word.startswith(start) and word != start:
-                return setting.family + word.removeprefix(start).lower()
-        elif word == spelled:
-            return name
-    return word.lower()
-
-
-def _read(path: Path, scope: str) -> dict[str, Value]:
-    try:
-        with path.open("rb") as file:
-            refuse_foreign(path, os.fstat(file.fileno()))
-            import tomllib  # only whoever has a file pays for it
-
-            try:
-                table = tomllib.load(file)
-            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-                raise QemuCliError(f"{path}: {error}") from None
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except OSError as error:
-        raise QemuCliError(f"{path}: {error.strerror}") from None
-    return _check(table, scope, str(path))
 
 
 def refuse_foreign(path: Path, status: os.stat_result) -> None:
@@ -230,24 +276,36 @@ def refuse_foreign(path: Path, status: os.stat_result) -> None:
         )
 
 
-def _check(
-    table: Mapping[str, object], scope: str, origin: str
-) -> dict[str, Value]:
-    found = {}
-    for key, raw in _flatten(table):
-        text = str(raw).lower() if isinstance(raw, bool) else str(raw)
-        setting = check(key, text, f"{origin}: ")
-        if scope == "instance" and not setting.instance:
-            raise UsageError(f"{origin}: {key} can't be set by an instance")
-        found[key] = Value(text, scope, origin)
-    return found
+def load(path: Path) -> dict[str, str]:
+    """The keys and values of a file; none when there is no file.
+
+    :raise QemuCliError: it can't be read, is no TOML, or somebody else's
+    """
+    try:
+        with path.open("rb") as file:
+            refuse_foreign(path, os.fstat(file.fileno()))
+            import tomllib  # only whoever has a file pays for it
+
+            try:
+                return dict(flatten(tomllib.load(file)))
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                raise QemuCliError(f"{path}: {error}") from None
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise QemuCliError(f"{path}: {error.strerror}") from None
 
 
-def _flatten(
+def flatten(
     table: Mapping[str, object], prefix: str = ""
-) -> Iterator[tuple[str, object]]:
+) -> Iterator[tuple[str, str]]:
+    """The dotted keys of a table and the text of each value."""
     for key, value in table.items():
         if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
+        elif isinstance(value, bool):
+            yield prefix + key, "yes" if value else "no"
+        elif isinstance(value, list):  # for options that can be repeated
+            yield prefix + key, shlex.join(map(str, value))
         else:
-            yield prefix + key, value
+            yield prefix + key, str(value)

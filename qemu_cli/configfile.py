@@ -1,13 +1,17 @@
-"""Changing a settings file: comments and order are kept."""
+"""Changing a settings file: comments and order are kept.
+
+Whether a key is one, and takes a value, is the caller's to check.
+"""
 
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from qemu_cli.config import check, refuse_foreign
+from qemu_cli.config import refuse_foreign
 from qemu_cli.errors import NotFoundError, QemuCliError
 from qemu_cli.files import write_atomically
 
@@ -15,17 +19,22 @@ from qemu_cli.files import write_atomically
 def put(path: Path, key: str, text: str) -> None:
     """Set a key; the file and its directory are made when missing.
 
-    :raise UsageError: unknown setting, or a value of the wrong form
     :raise QemuCliError: the file is not usable
     """
-    check(key, text)
     document = _load(path)
+    place: Any = document
     *tables, last = _split(key)
-    place = document
-    for name in tables:
-        if not isinstance(place.get(name), dict):
+    for at, name in enumerate(tables):
+        if name in place and not isinstance(place[name], dict):
+            # A value stands there, such as memory: "memory.set.timeout".
+            last = ".".join((*tables[at:], last))
+            break
+        if name not in place:
             place[name] = tomlkit.table(is_super_table=True)
         place = place[name]
+    if isinstance(place.get(last), dict):
+        for inner, value in _flat(place.pop(last), f"{last}."):
+            place[inner] = value
     place[last] = text
     _save(path, document)
 
@@ -36,24 +45,34 @@ def drop(path: Path, key: str) -> None:
     :raise NotFoundError: the file does not have it
     """
     document = _load(path)
-    places: list[dict[str, Any]] = [document]
-    *tables, last = _split(key)
-    for name in tables:
-        inner = places[-1].get(name)
-        if not isinstance(inner, dict):
-            break
-        places.append(inner)
-    else:
-        if last in places[-1]:
-            del places[-1][last]
-            for name, place in zip(
-                reversed(tables), reversed(places[:-1]), strict=True
-            ):
-                if not place[name]:
-                    del place[name]
-            _save(path, document)
-            return
-    raise NotFoundError(f"{path}: {key} is not set there")
+    if not _drop(document, _split(key)):
+        raise NotFoundError(f"{path}: {key} is not set there")
+    _save(path, document)
+
+
+def _drop(place: Any, words: Sequence[str]) -> bool:
+    """Remove one, be it in tables or with dots in its name."""
+    for count in range(len(words), 0, -1):
+        name = ".".join(words[:count])
+        if name not in place:
+            continue
+        if count == len(words):
+            del place[name]
+            return True
+        inner = place[name]
+        if isinstance(inner, dict) and _drop(inner, words[count:]):
+            if not inner:
+                del place[name]
+            return True
+    return False
+
+
+def _flat(table: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def _split(key: str) -> list[str]:

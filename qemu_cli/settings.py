@@ -43,6 +43,19 @@ class Setting(Generic[_T]):
         self.instance = instance
         SETTINGS[name] = self  # type: ignore[assignment]
 
+    @classmethod
+    def unlisted(
+        cls, name: str, *, kind: str, parse: Callable[[str], _T]
+    ) -> "Setting[_T]":
+        """One that is not in the table: the default of an option."""
+        one = object.__new__(cls)
+        one.__dict__.update(
+            {"name": name, "default": "", "doc": "", "kind": kind},
+            parse=parse,
+            instance=False,
+        )
+        return one
+
     @property
     def family(self) -> str | None:
         """``"alias."`` for ``alias.*``; None for a single setting."""
@@ -85,6 +98,24 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
+#: How git spells it, and TOML, and people.
+_YES_NO = {
+    **dict.fromkeys(("yes", "true", "on", "1"), True),
+    **dict.fromkeys(("no", "false", "off", "0"), False),
+}
+
+
+def parse_yes_no(text: str) -> bool:
+    """Read yes or no, true or false, on or off, 1 or 0.
+
+    :raise UsageError: it is none of them
+    """
+    try:
+        return _YES_NO[text.lower()]
+    except KeyError:
+        raise UsageError(f"{text!r} is neither yes nor no") from None
+
+
 def normalized(name: str) -> str:
     """The name of a distribution as all spell it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
@@ -118,7 +149,7 @@ LIST_FOREIGN = Setting(
     "yes",
     "whether `list` shows VMs that others started",
     kind="yes|no",
-    parse=_one_of("yes", "no"),
+    parse=parse_yes_no,
     instance=False,
 )
 CONNECT_TIMEOUT = Setting(
@@ -253,7 +284,7 @@ LOG_SERIAL_MAX = Setting(
     parse=parse_size,
 )
 EDITOR = Setting(
-    "editor",
+    "core.editor",
     "",
     "the editor; empty: $VISUAL, $EDITOR, vi",
     kind="text",
@@ -261,17 +292,26 @@ EDITOR = Setting(
     instance=False,
 )
 PAGER = Setting(
-    "pager",
+    "core.pager",
     "",
-    "the pager; empty: $PAGER, less",
+    "the pager of what does not fit on the screen; empty: $PAGER, less",
     kind="text",
     parse=str,
     instance=False,
 )
+PAGER_OF = Setting(
+    "pager.*",
+    "",
+    "for one command, such as pager.snapshot.list: yes, no, or a pager",
+    kind="yes|no|text",
+    parse=str,
+    instance=False,
+)
 COLOR = Setting(
-    "color",
+    "color.ui",
     "auto",
-    "colour states in tables: auto (on a terminal), always or never",
+    "colour states in tables: auto (on a terminal, without NO_COLOR), "
+    "always or never",
     kind="auto|always|never",
     parse=_one_of("auto", "always", "never"),
     instance=False,
@@ -300,3 +340,29 @@ ALIAS = Setting(
     parse=str,
     instance=False,
 )
+
+
+def _advice(name: str, doc: str) -> Setting[bool]:
+    return Setting(
+        f"advice.{name}",
+        "yes",
+        f"the hint {doc}",
+        kind="yes|no",
+        parse=parse_yes_no,
+        instance=False,
+    )
+
+
+#: By the last word of their key; see ``UI.advise``.
+ADVICE = {
+    name: _advice(name, doc)
+    for name, doc in {
+        "accel": "that a guest will be emulated, and what to do about it",
+        "autostart": "what autostart needs beside the unit",
+        "capture": "what to do with a captured definition",
+        "errors": "below an error: what to do next",
+        "freeze": "how a snapshot would hold up the guest for less time",
+        "image-check": "how to repair an image",
+        "plugins": "how to get a plug-in, and how to install a new one",
+    }.items()
+}

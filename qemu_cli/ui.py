@@ -34,6 +34,8 @@ class UI:
         self._stderr = stderr
         self._bars = Bars(stderr)
         self.level = level
+        #: Tells whether a hint is wanted, by its word in ``advice.*``.
+        self.wants: Callable[[str], bool] = lambda name: True
 
     def _line(self, text: str) -> None:
         self._bars.wipe()
@@ -60,8 +62,20 @@ class UI:
         self._line(f"qemu: error: {text}")
 
     def hint(self, text: str) -> None:
-        """Tell what to do next."""
-        self._line(f"hint: {text}")
+        """Tell what to do about an error; ``advice.errors`` hides it."""
+        if self.wants("errors"):
+            self._line(f"hint: {text}")
+
+    def advise(self, name: str, text: str) -> None:
+        """Tell what to do next, and how to be told no more.
+
+        :param name: a word of ``settings.ADVICE``
+        """
+        if self.level > 0 and self.wants(name):
+            self._line(f"hint: {text}")
+            self._line(
+                f"hint: ('qemu config set advice.{name} no' hides this)"
+            )
 
     @property
     def interactive(self) -> bool:

@@ -34,6 +34,9 @@ class Parser(argparse.ArgumentParser):
     #: Options whose value may begin with a dash: ``--sort -name``.
     DASHED = frozenset({"--sort"})
 
+    #: The last positional may begin with a dash: ``config set KEY -VALUE``.
+    dashed_last = False
+
     #: The positional that gets all words behind ``--``, as they are.
     _passed_on: str | None = None
 
@@ -80,6 +83,12 @@ class Parser(argparse.ArgumentParser):
         :raise UsageError: some are not understood; names the nearest option
         """
         args = list(sys.argv[1:] if args is None else args)
+        self._add_negations(args)
+        if self.dashed_last and "--" not in args:
+            known = self._option_string_actions
+            text = [w for w in args if w[:1] == "-" and w not in known]
+            text = [w for w in text if w.partition("=")[0] not in known]
+            args = [*(w for w in args if w not in text), "--", *text]
         behind: list[str] = []
         if self._passed_on and "--" in args:
             dashes = args.index("--")
@@ -105,6 +114,28 @@ class Parser(argparse.ArgumentParser):
                 )
             setattr(parsed, self._passed_on, behind)
         return parsed
+
+    def _add_negations(self, args: Sequence[str]) -> None:
+        """Understand ``--no-X`` of each flag ``--X``: it may be a default.
+
+        Only those that are typed are added.
+        """
+        for word in args:
+            if word == "--":
+                return
+            flag = self._option_string_actions.get("--" + word[5:])
+            if (
+                word.startswith("--no-")
+                and word not in self._option_string_actions
+                and isinstance(flag, argparse._StoreTrueAction)
+            ):
+                self.add_argument(
+                    word,
+                    dest=flag.dest,
+                    action="store_false",
+                    default=flag.default,
+                    help=argparse.SUPPRESS,
+                )
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of leaving the program.
@@ -136,6 +167,10 @@ class Command(cliff.command.Command):
     examples: tuple[str, ...] = ()
 
     conflict_handler = "error"
+
+    #: Whether a terminal gets its output through the pager when it is long.
+    #: What is flushed is shown at once, and not through a pager.
+    paged = False
 
     def __init__(
         self,

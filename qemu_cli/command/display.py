@@ -22,6 +22,8 @@ class Display(Command):
     formatter_namespace = "qemu_cli.formatters.list"
     format_setting: Setting[str] = settings.FORMAT_LIST
 
+    paged = True
+
     #: What a table shows; None: everything.  Other formats show it all.
     table_columns: tuple[str, ...] | None = None
 

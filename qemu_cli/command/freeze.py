@@ -32,7 +32,7 @@ def consent(
             f"stands still for {long}"
         )
         if freeze.seconds > limit_s and not yes:
-            ui.hint(instead)
+            ui.advise("freeze", instead)
             ui.confirm(f"hold up the guest for {seconds}", False)
 
     return told

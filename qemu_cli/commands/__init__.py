@@ -176,6 +176,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "config get": "Show the value of one setting",
         "config set": "Change a setting; comments in the file are kept",
         "config unset": "Remove a setting from a file",
+        "config edit": "Edit a settings file; it is checked before it counts",
         "plugin list": "Show all plug-ins: what they add, cost and do wrong",
         "plugin show": "Show all about one plug-in",
         "plugin doctor": (

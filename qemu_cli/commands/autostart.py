@@ -60,7 +60,7 @@ class AutostartEnable(VMCommand):
             return Result("")
         done = await autostart.enable(host, vm.paths, unit)
         for hint in done.hints:
-            self.app.ui.hint(hint)
+            self.app.ui.advise("autostart", hint)
         return Result(f"enabled ({done.file})", {"unit": str(done.file)})
 
 

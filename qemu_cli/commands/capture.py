@@ -86,8 +86,9 @@ class Capture(ShowOne):
             keep.write(args.to, done.text)
             self.app.ui.say(f"{vm.name}: captured in {args.to}")
             if not args.formatter:
-                self.app.ui.hint(
+                self.app.ui.advise(
+                    "capture",
                     f"'qemu create NAME --definition {args.to}' makes an "
-                    "instance of it"
+                    "instance of it",
                 )
         return done

@@ -89,7 +89,7 @@ class Create(ShowOne):
 
         made = loop.run(work())
         if made.hint:
-            self.app.ui.hint(made.hint)
+            self.app.ui.advise("accel", made.hint)
         return describe(host.paths.instance(name), made.definition)
 
     async def _make(self, args: argparse.Namespace) -> "Created":

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from qemu_cli.command import Command
 from qemu_cli.command.changes import tell
-from qemu_cli.errors import QemuCliError
 
 if TYPE_CHECKING:
     from qemu_cli.instance.redefine import Redefined
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 class Edit(Command):
     """Edit a VM's definition, its instance.toml.
 
-    The editor is the setting editor, else $VISUAL, $EDITOR or vi.  The
+    The editor is the setting core.editor, else $VISUAL, $EDITOR or vi.  The
     text is checked before it replaces the old one; when something is wrong
     with it, it can be edited again, and is never lost.  This also repairs
     a broken definition.
@@ -51,23 +50,18 @@ class Edit(Command):
             ui.say(f"going on with your text in {draft}")
         else:
             draft.write_text(before, encoding="utf-8")
-        while True:
-            try:
-                editor.edit(self.app, draft)
-            finally:
-                text = draft.read_text(encoding="utf-8", errors="replace")
-                if text == before:
-                    draft.unlink()
-            if text == before:
-                ui.say(f"{vm.name}: nothing has changed")
-                return
-            try:
-                done = self._replace(vm, before, text, parsed_args.yes)
-                break
-            except QemuCliError as problem:
-                self._again(problem, vm)
-        draft.unlink()
-        tell(ui, vm.name, done)
+        done = editor.revise(
+            self.app,
+            draft,
+            before,
+            lambda text: self._replace(vm, before, text, parsed_args.yes),
+            what=f"the definition of '{vm.name}'",
+            again=f"qemu edit {vm.name}",
+        )
+        if done is None:
+            ui.say(f"{vm.name}: nothing has changed")
+        else:
+            tell(ui, vm.name, done)
 
     def _replace(
         self, vm: "VM", before: str, text: str, yes: bool
@@ -84,20 +78,3 @@ class Edit(Command):
                 confirm=functools.partial(self.app.ui.confirm, yes=yes),
             )
         )
-
-    def _again(self, problem: QemuCliError, vm: "VM") -> None:
-        """Return when the person wants to edit again.
-
-        :raise QemuCliError: the problem, and where the text is
-        """
-        ui, hint = self.app.ui, f"your text is in {vm.paths.draft}"
-        if not ui.interactive:
-            problem.hint = f"{hint}; 'qemu edit {vm.name}' goes on with it"
-            raise problem
-        ui.error(str(problem))
-        try:
-            ui.confirm("edit again", yes=False)
-        except QemuCliError:
-            raise QemuCliError(
-                f"the definition of '{vm.name}' is as it was", hint=hint
-            ) from None

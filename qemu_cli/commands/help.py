@@ -6,7 +6,6 @@ from qemu_cli import external, helptext
 from qemu_cli.command import Command
 from qemu_cli.commandmanager import GroupAloneError, UnknownCommandError
 from qemu_cli.errors import UsageError
-from qemu_cli.settings import ALIAS
 
 
 class Help(Command):
@@ -23,6 +22,7 @@ class Help(Command):
         "qemu help overlay    # what has to do with it?",
         "qemu help --all",
     )
+    paged = True
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the command's words."""
@@ -46,7 +46,7 @@ class Help(Command):
         if parsed_args.words:
             return self._about(parsed_args.words)
         manager = self.app.command_manager
-        aliases = self.app.config.members(ALIAS)
+        aliases = self.app.aliases
         if parsed_args.all:
             text = helptext.everything(manager, aliases, external.every())
         else:
@@ -68,7 +68,7 @@ class Help(Command):
             if page:
                 self.app.stdout.write(page)
                 return 0
-            aliases = self.app.config.members(ALIAS)
+            aliases = self.app.aliases
             if words[0] in aliases:
                 return self._alias(words[0], aliases[words[0]])
             if not external.find(words[0]):

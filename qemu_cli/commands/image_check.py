@@ -63,7 +63,10 @@ class ImageCheck(ShowOne):
             )
         elif health.verdict != "ok" and not parsed_args.repair:
             what = "leaks" if health.verdict == "leaks" else "all"
-            ui.hint(f"qemu image check {parsed_args.file} --repair {what}")
+            ui.advise(
+                "image-check",
+                f"qemu image check {parsed_args.file} --repair {what}",
+            )
         row = {
             "file": subject.image.path,
             "format": subject.image.format,

@@ -139,9 +139,7 @@ class List(Lister):
             every=not args.names,
             states=args.state,
             strangers=strangers
-            if args.names
-            or everything
-            or host.config[settings.LIST_FOREIGN] == "yes"
+            if args.names or everything or host.config[settings.LIST_FOREIGN]
             else _joined_ones(host),
         )
         return [vm for vm in vms if not origins or vm.origin in origins]

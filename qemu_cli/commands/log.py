@@ -90,10 +90,7 @@ class Log(Lister):
             self._follow_history(vm, parsed_args)
             return 0
         parsed_args.vm = vm
-        from qemu_cli.command.pager import paged
-
-        with paged(self.app):
-            return super().run(parsed_args)
+        return super().run(parsed_args)
 
     def take_action(self, parsed_args: argparse.Namespace) -> "Table":
         entries = _entries(parsed_args.vm)[::-1]
@@ -123,7 +120,6 @@ class Log(Lister):
         loop.run(write())
 
     def _show_file(self, log: Path, args: argparse.Namespace) -> None:
-        from qemu_cli.command.pager import paged
         from qemu_cli.instance import logs
         from qemu_cli.instance.rotation import aside
 
@@ -142,10 +138,9 @@ class Log(Lister):
         from qemu_cli.command.guest_text import GuestText
 
         text = GuestText()
-        with paged(self.app):
-            for block in blocks:
-                self.app.stdout.write(text.feed(block))
-            self.app.stdout.write(text.feed(b"", final=True))
+        for block in blocks:
+            self.app.stdout.write(text.feed(block))
+        self.app.stdout.write(text.feed(b"", final=True))
 
     def _follow_file(self, log: Path, offset: int) -> None:
         from qemu_cli.command import loop

@@ -55,8 +55,9 @@ class PluginList(Lister):
 
         plugins = inventory.look(self.app.config, built_in=parsed_args.all)
         if not plugins:
-            self.app.ui.hint(
-                "no plug-in is installed; 'qemu plugin new NAME' makes one"
+            self.app.ui.advise(
+                "plugins",
+                "no plug-in is installed; 'qemu plugin new NAME' makes one",
             )
         columns = ("name", "version", "status", "adds", *_ADDS)
         columns += ("import_s", "hooks_s", "why")

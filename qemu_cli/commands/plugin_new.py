@@ -43,6 +43,7 @@ class PluginNew(Command):
         directory = parsed_args.directory or Path(new.distribution)
         for path in scaffold.create(new, directory.expanduser()):
             self.app.stdout.write(f"{path}\n")
-        self.app.ui.hint(
-            f"'pip install --editable {directory}', then 'qemu {new.word} VM'"
+        self.app.ui.advise(
+            "plugins",
+            f"'pip install --editable {directory}', then 'qemu {new.word} VM'",
         )

@@ -104,7 +104,7 @@ class Run(Command):
         wish = wish_of(args, self.app.config)
         made = loop.run(create.create(self.app.host, wish))
         if made.hint:
-            self.app.ui.hint(made.hint)
+            self.app.ui.advise("accel", made.hint)
 
     async def _start(self, name: str) -> "tuple[VM, int]":
         """Start it; return also where in the serial log it begins."""

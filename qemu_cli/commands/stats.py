@@ -168,7 +168,7 @@ class Stats(Lister):
         from qemu_cli.instance.stats.sampler import Sampler
 
         host = self.app.host
-        foreign = host.config[settings.LIST_FOREIGN] == "yes"
+        foreign = host.config[settings.LIST_FOREIGN]
         return Sampler(host, args.names, foreign=foreign)
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from qemu_cli import extensions, settings
+from qemu_cli.command.defaults import CommandKeys
 from qemu_cli.command.filters import OPERATORS
-from qemu_cli.commandmanager import NAMESPACE
+from qemu_cli.commandmanager import NAMESPACE, CommandManager
 from qemu_cli.instance.vm import STATES
 from qemu_cli.manual import TOPICS, schemas
 
@@ -73,7 +74,8 @@ def words(parser: argparse.ArgumentParser) -> dict[str, list[str]]:
         "SECOND": [name.replace(" ", ":") for name in names if " " in name],
         "GLOBAL": list(_flags(parser)),
         "KEYS": [
-            name for name, one in settings.SETTINGS.items() if not one.family
+            *(n for n, one in settings.SETTINGS.items() if not one.family),
+            *CommandKeys(CommandManager()).names(),
         ],
         "TOPICS": list(TOPICS),
         "FORMATS": list(extensions.own("qemu_cli.formatters.list")),

@@ -5,6 +5,7 @@ Written for speed too: prettytable costs more than all the rest of a
 """
 
 import argparse
+import os
 import shutil
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
@@ -150,7 +151,10 @@ def _wants_colour(
     args: argparse.Namespace, stdout: TextIO, terminal: int | None
 ) -> bool:
     wish = args.config[settings.COLOR]
-    return wish == "always" or (wish == "auto" and terminal is not None)
+    if wish != "auto" or terminal is None:
+        return bool(wish == "always")
+    # https://no-color.org: what is not empty counts.
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _coloured(value: Any, text: str) -> str:

@@ -154,7 +154,9 @@ def test_the_file_of_the_host(home: QemuHome, tmp_path: Path) -> None:
     assert rows["memory"]["origin"] == str(file)
 
 
-@pytest.mark.parametrize("key", ["memory=2G", "editor=vi", "lock.timeot=1s"])
+@pytest.mark.parametrize(
+    "key", ["memory=2G", "core.editor=vi", "lock.timeot=1s"]
+)
 def test_what_an_instance_may_not_have(home: QemuHome, key: str) -> None:
     assert home("set", "other", f"config.{key}").rc == 2
     definition = home.paths.instance("other").definition

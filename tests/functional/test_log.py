@@ -47,12 +47,14 @@ def following(
             follower.kill()
 
 
-def on_terminal(web: QemuHome, *words: str, **environment: str) -> str:
+def on_terminal(
+    web: QemuHome, *words: str, rows: int = 24, **environment: str
+) -> str:
     """What a person sees, to the end."""
     child = pexpect.spawn(
         str(web.executable),
         list(words),
-        env={**web.environment, **environment},
+        env={**web.environment, "LINES": str(rows), **environment},
         timeout=TIMEOUT_S,
         encoding="utf-8",
     )
@@ -191,11 +193,12 @@ def test_a_terminal_has_a_pager(web: QemuHome, tmp_path: Path) -> None:
     pager = tmp_path / "pager"
     pager.write_text("#!/bin/sh\nsed 's/^/paged: /'\n")
     pager.chmod(0o755)
-    seen = on_terminal(web, "log", "web", PAGER=str(pager))
+    seen = on_terminal(web, "log", "web", PAGER=str(pager), rows=1)
     assert "paged: TIME" in seen
-    seen = on_terminal(
-        *(web, "-c", f"pager={pager} -x", "log", "web"), PAGER="cat"
-    )
+    seen = on_terminal(web, "log", "web", PAGER=str(pager))
+    assert "paged" not in seen
+    words = ("-c", f"core.pager={pager} -x", "log", "web")
+    seen = on_terminal(web, *words, PAGER="cat", rows=1)
     assert "paged: TIME" in seen
     assert "paged" not in web("log", "web").out
     quits = tmp_path / "quits"

@@ -202,7 +202,7 @@ def test_closed_streams_do_no_harm(qemu_home: QemuHome, closed):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["-c", "editor=ë→", "config", "list"], b"editor"),
+        (["-c", "core.editor=ë→", "config", "list"], b"core.editor"),
         (["help"], b"usage: qemu [OPTION"),
     ],
 )

@@ -87,16 +87,26 @@ def test_what_makes_no_sense_is_refused(files, overrides, message):
         config(files, overrides=overrides)
 
 
-def test_an_unknown_key_names_the_file_and_the_nearest(files):
-    files["user"].write_text("memroy = 1\n")
-    with pytest.raises(UsageError, match=r"user\.toml.*'memroy'") as caught:
-        config(files)[settings.MEMORY]
-    assert caught.value.hint == "did you mean memory?"
+def test_what_is_unknown_is_warned_about_with_the_nearest(files):
+    files["user"].write_text("memroy = 1\ncpus = 3\n")
+    told = []
+    environ = {"QEMU_CLI_CONFIG_MEMROY": "1G", "QEMU_CLI_CONFIG_CPUS": "2"}
+    ours = Config(**files, environ=environ, warn=told.append)
+    assert ours[settings.CPUS] == 2
+    assert ours[settings.MEMORY] == 1 << 30
+    assert told == [
+        "QEMU_CLI_CONFIG_MEMROY: there is no setting 'memroy'; "
+        "did you mean memory?",
+        f"{files['user']}: there is no setting 'memroy'; did you mean memory?",
+    ]
 
 
-def test_an_unknown_variable_is_named(files):
-    with pytest.raises(UsageError, match="QEMU_CLI_CONFIG_MEMROY"):
-        config(files, {"QEMU_CLI_CONFIG_MEMROY": "1G"})
+def test_truth_in_toml(files):
+    files["user"].write_text("list.foreign = false\nadvice.accel = true\n")
+    ours = config(files, overrides=["advice.errors=off"])
+    assert ours[settings.LIST_FOREIGN] is False
+    assert ours[settings.ADVICE["accel"]] is True
+    assert ours[settings.ADVICE["errors"]] is False
 
 
 def test_a_file_that_is_no_toml_is_named(files):
@@ -111,7 +121,9 @@ def test_what_counts_at_create_is_not_for_an_instance(files, key):
         config(files).for_instance({key: "1"}, "web")
 
 
-@pytest.mark.parametrize("key", ["alias.ls", "editor", "pager", "qemu.path"])
+@pytest.mark.parametrize(
+    "key", ["alias.ls", "core.editor", "core.pager", "pager.log", "qemu.path"]
+)
 def test_an_instance_may_not_say_what_is_run(files, key):
     with pytest.raises(UsageError, match="can't be set by an instance"):
         config(files).for_instance({key: "rm -rf /"}, "web")

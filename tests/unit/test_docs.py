@@ -121,8 +121,12 @@ def parse(words: list[str]) -> None:
     command, name, rest = app.command_manager.find_command(options.words)
     parser = command(app, options).get_parser(f"qemu {name}")
     args = parser.parse_args(rest)
+    app.options = options
     for key in getattr(args, "key", None), *options.settings:
-        assert key is None or settings.find(key.partition("=")[0])
+        assert key is None or app.config.find(key.partition("=")[0])
+    if value := getattr(args, "value", None):
+        app.config.check(args.key, value)
+        app.command_keys.check(args.key, value)
 
 
 def lines_of(page: Path) -> list[str]:

@@ -58,7 +58,7 @@ class Top(Command):
         from qemu_cli_top.view import TopApp
 
         host = self.app.host
-        foreign = host.config[settings.LIST_FOREIGN] == "yes"
+        foreign = host.config[settings.LIST_FOREIGN]
         sampler = Sampler(host, parsed_args.names, foreign=foreign)
         first = sampler.take()  # a name that is wrong is told as usual
         view = TopApp(self.app, sampler, first, parsed_args.interval)
