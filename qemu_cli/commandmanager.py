@@ -94,10 +94,11 @@ class CommandManager(cliff.commandmanager.CommandManager):
             if members := self.group(words):
                 if count == last:
                     raise GroupAloneError(words)
+                can = [each.removeprefix(f"{words} ") for each in members]
                 raise UnknownCommandError(
                     f"{' '.join(argv[: count + 1])!r} is not a qemu command",
-                    hint=f"'qemu {words}' can: "
-                    + ", ".join(m.removeprefix(f"{words} ") for m in members),
+                    hint=did_you_mean(argv[count], can)
+                    or f"'qemu {words}' can: {', '.join(can)}",
                 )
         raise UnknownCommandError(
             f"{argv[0]!r} is not a qemu command",

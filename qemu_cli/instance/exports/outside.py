@@ -17,6 +17,7 @@ from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
 from qemu_cli.steps import AnyStep
 from qemu_cli.storage.images import ImageInfo
+from qemu_cli.suggest import did_you_mean
 
 
 class Source(NamedTuple):
@@ -92,7 +93,7 @@ def chosen(vm: VM, wanted: Wanted) -> tuple[Disk, ...]:
         if id not in disks:
             raise NotFoundError(
                 f"'{vm.name}' has no disk '{id}'",
-                hint=f"it has {', '.join(disks)}",
+                hint=did_you_mean(id, disks) or f"it has {', '.join(disks)}",
             )
     return tuple(disks[id] for id in wanted.disks or disks)
 

@@ -13,6 +13,7 @@ from qemu_cli.qmp.session import Session
 from qemu_cli.steps.nbd import qom_path
 from qemu_cli.storage import graph, tools
 from qemu_cli.storage.graph import Device, Graph, Node
+from qemu_cli.suggest import did_you_mean
 
 #: The oldest QEMU that was seen to read points in time well.  No schema
 #: tells; what is done for older ones harms none.
@@ -133,7 +134,8 @@ def _device(found: Graph, vm: VM, id: str) -> Device:
         known = [each.id for each in found.devices if _is_disk(each)]
         raise NotFoundError(
             f"'{vm.name}' has no disk '{id}'",
-            hint=f"it has {', '.join(known) or 'none'}",
+            hint=did_you_mean(id, known)
+            or f"it has {', '.join(known) or 'none'}",
         ) from error
     return device
 

@@ -10,6 +10,7 @@ from qemu_cli.instance.jobs.plans import pending
 from qemu_cli.instance.jobs.state import Job, read
 from qemu_cli.instance.vm import VM
 from qemu_cli.progress import Pace
+from qemu_cli.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from qemu_cli.qmp.session import Session
@@ -67,7 +68,8 @@ def pick(vm: VM, jobs: Sequence[Job], ids: Sequence[str]) -> list[Job]:
         if id not in known:
             raise NotFoundError(
                 f"'{vm.name}' has no job '{id}'",
-                hint=f"'qemu job list {vm.name}' shows what it has",
+                hint=did_you_mean(id, known)
+                or f"'qemu job list {vm.name}' shows what it has",
             )
     return [known[id] for id in ids or known]
 

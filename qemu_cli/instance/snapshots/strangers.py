@@ -37,6 +37,7 @@ from qemu_cli.steps import AnyStep, MakeDirectory, Plan, Remove, WriteFile
 from qemu_cli.steps.load import DropTag
 from qemu_cli.steps.snapshot import SaveSnapshot
 from qemu_cli.storage import graph
+from qemu_cli.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from qemu_cli.qmp.session import Session
@@ -271,7 +272,8 @@ def find(vm: VM, facts: Facts, name: str) -> Seen:
     if name not in known:
         raise NotFoundError(
             f"'{vm.name}' has no snapshot '{name}'",
-            hint=f"it has {', '.join(sorted(known)) or 'none'}",
+            hint=did_you_mean(name, known)
+            or f"it has {', '.join(sorted(known)) or 'none'}",
         )
     return _seen(vm, facts, name)
 

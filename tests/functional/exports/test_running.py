@@ -244,7 +244,7 @@ def test_a_bitmap_tells_what_had_changed(vm: "Machine") -> None:
 
 
 REFUSED = {
-    "no such disk": (("disk9",), 3, "it has disk0, disk1"),
+    "no such disk": (("disk9",), 3, "did you mean disk"),
     "a name for two": (("--name", "x"), 2, "--name is for one disk"),
     "no backing file": (("disk0", "--backing"), 3, "has no backing file"),
     "depth 0": (("disk0", "--backing", "0"), 2, "1 or more"),
