@@ -45,7 +45,7 @@ DEMO_PACKAGES := qemu-system-x86 qemu-utils cpio xz-utils
 TEST_PACKAGES := ovmf qemu-system-arm qemu-efi-aarch64 swtpm libnbd-bin \
     nbdkit systemd iproute2 gnutls-bin libvirt-daemon \
     libvirt-daemon-driver-qemu libvirt-clients zsh fish man-db mandoc \
-    shellcheck less
+    shellcheck less tcpdump
 LINT_PACKAGES := shellcheck
 BENCH_PACKAGES := valgrind libnbd-bin libvirt-daemon \
     libvirt-daemon-driver-qemu libvirt-clients

@@ -318,6 +318,11 @@ class InstancePaths:
         return self.runtime / "nbd.sock"
 
     @property
+    def links(self) -> Path:
+        """The network cards whose link we have taken down in this run."""
+        return self.runtime / "links.json"
+
+    @property
     def exports(self) -> Path:
         """The records of what is served, ``ID.json`` each."""
         return self.runtime / "exports"

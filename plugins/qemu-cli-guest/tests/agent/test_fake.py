@@ -261,7 +261,7 @@ def lines():
 def test_examples_are_understood():
     seen = 0
     for line in lines():
-        for part in re.split(r" \| (?=qemu)| >>", line):
+        for part in re.split(r" \| (?=qemu|tcpdump)| >>", line):
             words = shlex.split(part)
             if words[:1] != ["qemu"]:
                 continue
