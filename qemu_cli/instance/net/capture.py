@@ -2,6 +2,12 @@
 
 QEMU does it itself (``filter-dump``), with no rights on this host: frames
 between the guest's card and its backend go to a pcap file.
+
+It must not be asked for what it has to refuse: a ``filter-dump`` that
+can't be made closes QEMU's file descriptor 0, which it never opened
+(net/dump.c, ``dump_cleanup``), and the next one whatever has become 0
+since, such as a monitor or a disk.  So all that it could refuse is found
+out before: see :mod:`qemu_cli.instance.net.rehearsal`.
 """
 
 import asyncio
@@ -9,22 +15,23 @@ import contextlib
 import os
 import secrets
 import stat
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from qemu_cli.errors import (
+    BusyError,
     NotFoundError,
     QemuCliError,
+    RefusedError,
     StateError,
     UsageError,
 )
-from qemu_cli.guardian import guarding
+from qemu_cli.guardian import Guardian, guarding
 from qemu_cli.instance import history
 from qemu_cli.instance.change import attending
 from qemu_cli.instance.host import Host
-from qemu_cli.instance.net import cards
+from qemu_cli.instance.net import cards, rehearsal, scratch
 from qemu_cli.instance.pause import check_answers
 from qemu_cli.instance.vm import VM
 from qemu_cli.proc import ProcFS, wait_exit
@@ -76,7 +83,8 @@ async def capture(
     When it is cancelled, or we are killed, it ends in QEMU, too.
 
     :param begun: told the backend's id when QEMU captures
-    :raise StateError: the VM does not run, or has no network
+    :raise StateError: the VM does not run, has no network, or one whose
+        frames QEMU does not see
     :raise UsageError: the file is there already
     :raise RefusedError: QEMU can't write it
     """
@@ -85,19 +93,31 @@ async def capture(
         async with contextlib.AsyncExitStack() as stack:
             async with attending(host, vm) as now:
                 check_answers(now)
+                rehearsal.check_here(now)
                 found = await cards.ask(host, now)
                 netdev = cards.pick(now, found, wanted.nic, backends=True)
-                file = wanted.file or _throw_away(outer, now)
-                if wanted.file:
-                    _make(file, wanted.force)
-                reader = outer.enter_context(file.open("rb"))
+                rehearsal.check_seen(now, found, netdev)
+                file = wanted.file or scratch.make(outer, now)
+                made = wanted.file and _make(file, wanted.force)
+                reader = outer.enter_context(file.open("r+b", buffering=0))
                 guardian = stack.enter_context(
-                    guarding(["qmp", vm.reference, "object-del", f"id={id}"])
+                    guarding(
+                        ["qmp", vm.reference, "object-del", f"id={id}"],
+                        ["qmp", vm.reference, "chardev-remove", f"id={id}"],
+                    )
                 )
                 guardian.arm()
-                stack.callback(guardian.disarm)
-                stack.push_async_callback(_end, host, now, id)
-                await _begin(host, now, id, netdev, file, wanted.snap_bytes)
+                try:
+                    await _begin(host, now, id, netdev, wanted, file)
+                except (RefusedError, BusyError, StateError):
+                    guardian.disarm()  # there is nothing of it
+                    if made:
+                        file.unlink(missing_ok=True)
+                    raise
+                except BaseException:
+                    await _end(host, now, id, guardian)
+                    raise
+                stack.push_async_callback(_end, host, now, id, guardian)
                 history.note(
                     vm.paths, "net capture", command=host.who, nic=netdev
                 )
@@ -107,12 +127,12 @@ async def capture(
                 async with asyncio.timeout(wanted.for_s):
                     async for why in _looks(now, file, wanted.max_bytes):
                         if wanted.file is None:
-                            write(reader.read())
+                            scratch.pass_on(reader, write)
                         if why:
                             reason = why
                             break
         if wanted.file is None:
-            write(reader.read())
+            scratch.pass_on(reader, write)
         return Captured(netdev, file.stat().st_size, reason)
 
 
@@ -140,9 +160,10 @@ async def _looks(
 
 
 async def _begin(
-    host: Host, vm: VM, id: str, netdev: str, file: Path, snap_bytes: int
+    host: Host, vm: VM, id: str, netdev: str, wanted: Wanted, file: Path
 ) -> None:
-    async with host.sessions.open(vm.monitors) as session:
+    async with host.sessions.open(vm.monitors) as session, session.exchange():
+        await rehearsal.check_writes(session, vm, id, file)
         await session.execute(
             "object-add",
             {
@@ -150,25 +171,49 @@ async def _begin(
                 "id": id,
                 "netdev": netdev,
                 "file": str(file),
-                "maxlen": snap_bytes,
+                "maxlen": wanted.snap_bytes,
             },
         )
 
 
-async def _end(host: Host, vm: VM, id: str) -> None:
-    """Have QEMU close the file; one that has ended has done so."""
-    with contextlib.suppress(QemuCliError):
-        async with host.sessions.open(vm.monitors) as session:
-            await asyncio.shield(session.execute("object-del", {"id": id}))
+async def _end(host: Host, vm: VM, id: str, guardian: Guardian) -> None:
+    """Have QEMU close the file; one that has ended has done so.
+
+    Where that fails the guardian, who is still armed, tries it again.
+    """
+    try:
+        await asyncio.shield(_delete(host, vm, id))
+    except QemuCliError as error:
+        if not _has_ended(vm):
+            host.warn(
+                f"{vm.name}: QEMU may still capture: {error}; 'qemu qmp "
+                f"{vm.reference} object-del id={id}' ends it"
+            )
+            return
+    guardian.disarm()
 
 
-def _make(file: Path, force: bool) -> None:
+async def _delete(host: Host, vm: VM, id: str) -> None:
+    async with host.sessions.open(vm.monitors) as session:
+        with contextlib.suppress(RefusedError):  # it is gone already
+            await session.execute("object-del", {"id": id})
+
+
+def _has_ended(vm: VM) -> bool:
+    assert vm.process is not None  # noqa: S101
+    now = ProcFS().process(vm.process.pid)
+    return now is None or now.start_time != vm.process.start_time
+
+
+def _make(file: Path, force: bool) -> bool:
     """Make the file, so that it is ours alone: QEMU's would be for all.
 
+    :return: whether it was not there before
     :raise UsageError: it is there, or is no file
     :raise StateError: it can't be made
     """
     try:
+        is_new = not (force and file.exists())
         how = os.O_CREAT | os.O_RDWR | (0 if force else os.O_EXCL)
         descriptor = os.open(file, how | os.O_NONBLOCK, 0o600)
     except FileExistsError:
@@ -186,12 +231,4 @@ def _make(file: Path, force: bool) -> None:
             )
     finally:
         os.close(descriptor)
-
-
-def _throw_away(stack: contextlib.AsyncExitStack, vm: VM) -> Path:
-    directory = vm.paths.runtime
-    descriptor, name = tempfile.mkstemp(".pcap", dir=directory)
-    os.close(descriptor)
-    file = Path(name)
-    stack.callback(file.unlink, missing_ok=True)
-    return file
+    return is_new

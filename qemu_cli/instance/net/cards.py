@@ -22,7 +22,8 @@ from qemu_cli.suggest import did_you_mean
 #: As in `` \\ net0: index=0,type=user,net=10.0.2.0,restrict=off``; one that
 #: is on a hub (-net) has its port's name before its own.
 _CLIENT = re.compile(
-    r"(?P<indent> \\ )?(?:hub\d+port\d+: )?(?P<name>\S+): index=\d+,"
+    r"(?P<indent> \\ )?(?:hub\d+port\d+: )?(?P<name>\S+): "
+    r"index=(?P<index>\d+),"
     r"type=(?P<type>[\w-]+),?(?P<more>.*)"
 )
 
@@ -35,6 +36,7 @@ class Card(NamedTuple):
     :param backend: what that is: user, tap, bridge …
     :param details: what QEMU says of the backend
     :param link: ``up`` or ``down``; None: it does not run
+    :param queues: how many it has (tap: ``queues=``)
     """
 
     vm: str
@@ -45,6 +47,7 @@ class Card(NamedTuple):
     backend: str | None
     details: str | None
     link: str | None
+    queues: int = 1
 
 
 class Found(NamedTuple):
@@ -119,6 +122,7 @@ def parse(vm: str, text: str) -> list[Card]:
     """Read what ``info network`` says.
 
     A card without a backend is one, and so is a backend without a card.
+    The second queue of a card, and all others, come as if they were cards.
     On a hub every card has every backend; the first is named.
     """
     cards: list[Card] = []
@@ -141,7 +145,11 @@ def parse(vm: str, text: str) -> list[Card]:
         match = _CLIENT.fullmatch(line.rstrip())
         if match is None or not match["indent"]:
             close()
-        if match:
+        if match and match["index"] != "0":
+            if not match["indent"] and cards:
+                queues = int(match["index"]) + 1
+                cards[-1] = cards[-1]._replace(queues=queues)
+        elif match:
             group.append((match["name"], match["type"], match["more"]))
     close()
     return cards

@@ -42,6 +42,12 @@ class VM:
 
 
 @pytest.fixture(scope="module")
+def named(home):
+    """``named(NAME) -> VM``: one that is there already."""
+    return lambda name: VM(home, name)
+
+
+@pytest.fixture(scope="module")
 def make(home):
     """``make(NAME, …) -> VM``; nothing boots in it."""
 

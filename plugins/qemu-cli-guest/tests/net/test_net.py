@@ -1,10 +1,12 @@
 """qemu net: cards, links, connections and captures."""
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -150,15 +152,18 @@ def test_what_is_captured_can_be_read_as_it_comes(running):
     assert not list(running.paths.runtime.glob("*.pcap"))
 
 
-def begin(vm, *words, **options):
+def begin(vm, *words, netdev="net0", config="lock.timeout=10s", **options):
     """Start a capture; returns when it has begun."""
     process = subprocess.Popen(
-        [vm.home.executable, "net", "capture", vm.name, *words],
+        [
+            *(vm.home.executable, "-c", config),
+            *("net", "capture", vm.name, *words),
+        ],
         env=vm.home.environment,
         stderr=subprocess.PIPE,
         **options,
     )
-    assert b"capturing at net0" in process.stderr.readline()
+    assert f"capturing at {netdev}".encode() in process.stderr.readline()
     return process
 
 
@@ -212,3 +217,81 @@ def test_cards_and_backends_on_a_hub(home, real_qemu):
     (card,) = home("net", "list", vm, "-f", "json").json
     assert (card["model"], card["backend"]) == ("e1000", "user")
     assert card["mac"].startswith("52:54:00")
+
+
+def test_what_qemu_can_not_write_is_found_out_before(
+    home, real_qemu, tmp_path
+):
+    """A ``filter-dump`` that can't be made closes QEMU's descriptor 0."""
+    options = ("-netdev", "user,id=n", "-device", "e1000,netdev=n")
+    nobody = ("-runas", "nobody")
+    qemu = real_qemu("-machine", "pc", "-S", "-m", "32M", *options, *nobody)
+    vm = f"pid:{qemu.pid}"
+    stdin = Path(f"/proc/{qemu.pid}/fd/0")
+    before = stdin.readlink()
+    file = tmp_path / "x"
+    for words in ([file], [file], ["-"], [file, "--force"]):
+        done = home("net", "capture", vm, *words, "--for", "100ms")
+        assert done.rc == 5, done.err
+        assert ", which runs as nobody, can't write" in done.err
+        assert not file.exists()
+    assert stdin.readlink() == before
+    assert [*home.paths.runtime.rglob("*.pcap")] == []
+    chardevs = home("qmp", vm, "query-chardev").json
+    assert not [each for each in chardevs if "capture" in each["label"]]
+
+
+@pytest.fixture
+def foreign(named, real_qemu):
+    """One with a single monitor, that another program may hold."""
+    options = ("-netdev", "user,id=n", "-device", "e1000,netdev=n")
+    qemu = real_qemu("-machine", "pc", "-S", "-m", "32M", *options)
+
+    @contextlib.contextmanager
+    def held():
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(qemu.addresses[0])
+            client.recv(4096)
+            yield
+
+    return named(f"pid:{qemu.pid}"), held
+
+
+#: The patience with a monitor that another program holds.
+PATIENCE = "lock.timeout=300ms"
+
+
+def test_a_monitor_that_is_held(foreign, tmp_path):
+    vm, held = foreign
+    with held():
+        for command, *words in (
+            ("connections",),
+            ("link", "down"),
+            ("capture", tmp_path / "x"),
+        ):
+            said = vm.refused(6, f"-c {PATIENCE} net {command}", *words)
+            assert "holds" in said and "end that one first" in said
+        assert "holds" in vm.ok(f"-c {PATIENCE} net list").err
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_guardian_ends_what_we_could_not(foreign, tmp_path):
+    vm, held = foreign
+    words = (tmp_path / "x", "--for", "500ms")
+    process = begin(vm, *words, netdev="n", config=PATIENCE)
+    with held():
+        _, said = process.communicate(timeout=TIMEOUT_S)
+    assert b"QEMU may still capture" in said
+    until(lambda: filters(vm) == [])
+
+
+def test_what_was_read_of_a_stream_takes_no_room(running):
+    capture = begin(running, "-", stdout=subprocess.PIPE)
+    capture.stdout.read(24)
+    (file,) = running.paths.runtime.glob("*.pcap")
+    with file.open("ab") as stream:
+        stream.write(bytes(2 << 20))  # as QEMU would
+    assert len(capture.stdout.read(2 << 20)) == 2 << 20
+    until(lambda: file.stat().st_blocks < 64)
+    capture.send_signal(signal.SIGINT)
+    assert end(capture) == 0
