@@ -22,6 +22,7 @@ from qemu_cli.instance.vm import VM
 from qemu_cli.paths import SOCKET_PATH_MAX, InstancePaths
 from qemu_cli.steps import AnyStep, MakeDirectory, Plan, Spawn, WriteFile
 from qemu_cli.steps.block import Throttle
+from qemu_cli.steps.cable import SetLinks
 from qemu_cli.steps.ram import GoOn, LoadRam
 from qemu_cli.storage import tools
 
@@ -127,6 +128,8 @@ async def plan_start(
     if kept:
         steps.append(LoadRam(str(paths.saved_ram)))
         commit = len(steps)
+        # Those of a new QEMU are up, whatever they were when it was saved.
+        steps += _links(definition)
         files = (str(paths.saved_facts), str(paths.saved_ram))
         steps.append(GoOn(kept.running and not paused, files))
     return Plan(f"start {paths.name}", tuple(steps), commit)
@@ -181,6 +184,11 @@ def launch(
         if disk.throttle
     )
     return steps, Spawn(words, str(paths.events), helpers, throttles)
+
+
+def _links(definition: Definition) -> list[AnyStep]:
+    ids = tuple(nic.id for nic in definition.nics)
+    return [SetLinks(ids)] if ids else []
 
 
 def _saved() -> ModuleType:

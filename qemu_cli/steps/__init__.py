@@ -37,6 +37,7 @@ from qemu_cli.steps.block import (
     Throttle,
     Unplug,
 )
+from qemu_cli.steps.cable import SetLinks
 from qemu_cli.steps.daemon import Daemon, EndDaemon, Withdraw
 from qemu_cli.steps.job import Job, OrderJob
 from qemu_cli.steps.load import Continue, DropTag, LoadSnapshot, TurnBack
@@ -295,6 +296,7 @@ AnyStep = (
     | Quit
     | NoteSaved
     | LoadRam
+    | SetLinks
     | GoOn
     | LoadSnapshot
     | TurnBack

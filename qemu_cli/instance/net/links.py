@@ -2,7 +2,8 @@
 
 QEMU has no answer to the question whether a link is up.  So what we did is
 written down, with the process that it was done to; what others did with
-``set_link`` is not known.
+``set_link`` is not known.  Where a guest goes on from its RAM the links
+are set again: see :class:`qemu_cli.steps.cable.SetLinks`.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from qemu_cli.instance.change import attending
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.pause import check_answers
 from qemu_cli.instance.vm import VM
+from qemu_cli.steps.cable import SetLinks
 
 
 async def set_link(host: Host, vm: VM, wanted: str | None, *, up: bool) -> str:
@@ -36,6 +38,18 @@ async def set_link(host: Host, vm: VM, wanted: str | None, *, up: bool) -> str:
         _write(now, links)
         history.note(vm.paths, "net link", command=host.who, nic=id, up=up)
         return id
+
+
+async def set_again(host: Host, vm: VM) -> SetLinks:
+    """Work out how the links are after the same QEMU has loaded a RAM."""
+    from qemu_cli.instance.net import cards
+
+    pulled = down(vm)
+    ids = [card.id for card in await cards.ask(host, vm) if card.id]
+    return SetLinks(
+        tuple(id for id in ids if id not in pulled),
+        tuple(id for id in ids if id in pulled),
+    )
 
 
 def down(vm: VM) -> frozenset[str]:

@@ -19,6 +19,7 @@ from qemu_cli.instance.exports import held
 from qemu_cli.instance.hands import Hands
 from qemu_cli.instance.host import Host, pid_of, vm_facts
 from qemu_cli.instance.keys import differences
+from qemu_cli.instance.net import links
 from qemu_cli.instance.resolve import resolve
 from qemu_cli.instance.snapshots import check, create, store
 from qemu_cli.instance.snapshots.create import Created
@@ -29,6 +30,7 @@ from qemu_cli.instance.snapshots.store import Snapshot, Tree
 from qemu_cli.instance.start import start
 from qemu_cli.instance.vm import VM
 from qemu_cli.steps import AnyStep, Plan
+from qemu_cli.steps.cable import SetLinks
 from qemu_cli.steps.ram import Quit
 from qemu_cli.storage import holders
 from qemu_cli.units import format_duration, format_size
@@ -209,7 +211,12 @@ async def _go_back(
 async def _carry_out(host: Host, vm: VM, todo: Prepared) -> Plan:
     paths, snapshot = vm.paths, todo.snapshot
     plan = plan_revert(
-        paths, snapshot, todo.facts, same=todo.same, launch=todo.launch
+        paths,
+        snapshot,
+        todo.facts,
+        same=todo.same,
+        launch=todo.launch,
+        links=_links(vm, todo),
     )
     if todo.launch:
         host.hooks.before_start(vm_facts(paths, todo.definition))
@@ -320,6 +327,15 @@ def _changes(vm: VM, todo: Prepared) -> list[str]:
     return lines
 
 
+def _links(vm: VM, todo: Prepared) -> SetLinks | None:
+    """In the QEMU that runs a cable that was pulled stays pulled."""
+    ids = [nic.id for nic in todo.definition.nics]
+    pulled = links.down(vm) if todo.same else frozenset()
+    up = tuple(id for id in ids if id not in pulled)
+    down = tuple(id for id in ids if id in pulled)
+    return SetLinks(up, down) if ids else None
+
+
 def _shown(vm: VM, todo: Prepared, stash: Created | None) -> Plan:
     """The plan, with the stash and the end of the QEMU that runs."""
     plan = plan_revert(
@@ -328,6 +344,7 @@ def _shown(vm: VM, todo: Prepared, stash: Created | None) -> Plan:
         todo.facts,
         same=todo.same,
         launch=todo.launch,
+        links=_links(vm, todo),
     )
     before: list[AnyStep] = []
     if stash:

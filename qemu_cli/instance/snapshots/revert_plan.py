@@ -26,6 +26,7 @@ from qemu_cli.instance.snapshots.layers import LayerFile, Layers
 from qemu_cli.instance.snapshots.store import Snapshot, Tree
 from qemu_cli.paths import InstancePaths
 from qemu_cli.steps import AnyStep, Plan, Qmp, Remove, Spawn, Tool, WriteFile
+from qemu_cli.steps.cable import SetLinks
 from qemu_cli.steps.load import Continue, DropTag, LoadSnapshot, TurnBack
 from qemu_cli.steps.ram import LoadRam
 from qemu_cli.storage import qemu_img
@@ -177,9 +178,11 @@ def plan_revert(
     *,
     same: Same | None = None,
     launch: Launch | None = None,
+    links: SetLinks | None = None,
 ) -> Plan:
     """Work out the steps.
 
+    :param links: cables are not a snapshot's: they are as they were before
     :param same: the QEMU that runs goes back; else none runs any more
     :param launch: the QEMU that goes on from the snapshot's RAM
     """
@@ -195,7 +198,7 @@ def plan_revert(
         ]
     steps += _write_down(paths, snapshot, facts)
     if same or launch:
-        after = _go_on(paths, snapshot, facts, same, launch, steps)
+        after = _go_on(paths, snapshot, facts, same, launch, links, steps)
     else:
         commands = _turn_back(paths, snapshot, facts, copies=False)
         after = [TurnBack(commands)] if commands else []
@@ -228,6 +231,7 @@ def _go_on(
     facts: Facts,
     same: Same | None,
     launch: Launch | None,
+    links: SetLinks | None,
     steps: list[AnyStep],
 ) -> list[AnyStep]:
     """Add the steps that load the RAM; returns those behind them."""
@@ -258,6 +262,8 @@ def _go_on(
         if in_place:
             commands = _turn_back(paths, snapshot, facts, copies=True)
             after.append(TurnBack(commands, if_ended=True))
+    if links:
+        after.append(links)
     if snapshot.memory.running:
         after.append(Continue())
     copies = [each for each in facts.targets if each.how == "copy"]

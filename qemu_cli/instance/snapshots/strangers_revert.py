@@ -15,6 +15,7 @@ from qemu_cli.instance import change
 from qemu_cli.instance.disks.done import Done
 from qemu_cli.instance.hands import Hands
 from qemu_cli.instance.host import Host
+from qemu_cli.instance.net import links
 from qemu_cli.instance.pause import check_answers
 from qemu_cli.instance.snapshots import strangers
 from qemu_cli.instance.snapshots.listing import Seen
@@ -73,6 +74,7 @@ async def revert(
 async def _load(host: Host, vm: VM, step: LoadSnapshot) -> None:
     """Load it, without a journal: to load again later would be wrong."""
     hands = Hands(host, vm.paths, vm)
+    cables = await links.set_again(host, vm)
     try:
         await step.do(hands)
     except RefusedError as error:
@@ -88,6 +90,7 @@ async def _load(host: Host, vm: VM, step: LoadSnapshot) -> None:
             hint=f"never resume it: that would spoil the disks; 'qemu quit "
             f"{vm.reference}' ends it, and its owner starts it afresh",
         ) from error
+    await cables.do(hands)
 
 
 def _check_sense(wanted: Wanted) -> None:

@@ -99,7 +99,8 @@ class NetLink(Command):
     """Pull the cable of a network card, or put it in again.
 
     The guest sees it at once.  It lasts until the VM ends: the next start
-    has all links up.
+    has all links up, also one that goes on from what was saved.  Going back
+    to a snapshot leaves links as they are.
     """
 
     examples = ("qemu net link web down", "qemu net link web net1 up")

@@ -307,6 +307,40 @@ def dump(file, what):
     return subprocess.run(words, capture_output=True, text=True).stdout
 
 
+def is_connected(guest):
+    """What the guest sees, what we say, and what gets through."""
+    (card,) = guest.home("net", "list", guest.name, "-f", "json").json
+    carrier = guest.sh("cat /sys/class/net/eth0/carrier")
+    pings = guest.exec("ping", "-c", "1", "-W", "1", HOST).returncode == 0
+    assert (carrier == "1") == (card["link"] == "up") == pings
+    return pings
+
+
+def test_a_cable_is_no_part_of_a_snapshot(guest):
+    """The card's half of a pulled cable is in the RAM, the other is not."""
+
+    def qemu(*words):
+        result = guest.home(*words)
+        assert result.rc == 0, result.err
+
+    name = guest.name
+    assert is_connected(guest)
+    qemu("snapshot", "create", name, "in")
+    qemu("net", "link", name, "down")
+    assert not is_connected(guest)
+    qemu("snapshot", "create", name, "out")
+    qemu("snapshot", "revert", name, "in", "--yes")
+    assert not is_connected(guest)  # it is as it was before
+    qemu("net", "link", name, "up")
+    assert is_connected(guest)
+    qemu("snapshot", "revert", name, "out", "--yes")
+    assert is_connected(guest)
+    qemu("net", "link", name, "down")
+    qemu("save", name)
+    qemu("start", name)
+    assert is_connected(guest)  # a start has all links up
+
+
 #: Answers each question with 192.0.2.7 (RFC 1035, 5737).
 DNS = """
 import socket
