@@ -86,6 +86,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "qemu_cli.instance.wish": ("ForwardWish", "parse_forward"),
     "qemu_cli.instance.forwards.rows": ("Row", "rows"),
     "qemu_cli.instance.forwards.change": ("add", "remove"),
+    "qemu_cli.instance.net.addresses": ("addresses",),
     "qemu_cli.instance.net.cards": ("Card", "Found", "look"),
     "qemu_cli.instance.net.connections": ("Connection", "connections"),
     "qemu_cli.instance.net.links": ("set_link",),

@@ -15,7 +15,7 @@ FORWARD = "HOST_FORWARD"
 
 _STACK = re.compile(r"Hub -?\d+ \((?P<netdev>.*)\):")
 _LINE = re.compile(
-    r"\s+(?P<protocol>[A-Z]+)\[(?P<state>[^\]]*)\]?\s+-?\d+"
+    r"\s+(?P<protocol>[A-Z]+)\[(?P<state>[^\]]*)\]?\s+(?P<fd>-?\d+)"
     r"\s+(?P<source>\S+)\s+(?P<source_port>\d+|-)"
     r"\s+(?P<target>\S+)\s+(?P<target_port>\d+|-)"
     r"\s+(?P<receiving>\d+)\s+(?P<sending>\d+)\s*"
@@ -32,6 +32,7 @@ class Flow(NamedTuple):
         ICMP how long it still lives, as in ``236 sec``
     :param receiving_bytes: what waits for the guest
     :param sending_bytes: what waits for the host
+    :param fd: QEMU's descriptor of its socket on this host
     """
 
     netdev: str
@@ -43,6 +44,7 @@ class Flow(NamedTuple):
     target_port: int
     receiving_bytes: int
     sending_bytes: int
+    fd: int
 
     @property
     def rule(self) -> str:
@@ -74,6 +76,7 @@ def parse(text: str) -> dict[str, list[Flow]]:
                     _port(match["target_port"]),
                     int(match["receiving"]),
                     int(match["sending"]),
+                    int(match["fd"]),
                 )
             )
     return found

@@ -21,8 +21,8 @@ from qemu_cli.errors import (
 )
 from qemu_cli.instance import facts, inside
 from qemu_cli.instance.host import Host
+from qemu_cli.instance.net.addresses import addresses
 from qemu_cli.instance.vm import VM
-from qemu_cli_guest.column import addresses
 
 PORT = 22
 #: ssh(1): it exits with the command's code, or 255 if an error occurred.

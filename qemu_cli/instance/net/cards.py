@@ -5,9 +5,10 @@ QEMU tells it in the human monitor only: ``info network`` (net/net.c).
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from qemu_cli import extensions
 from qemu_cli.errors import (
     NotFoundError,
     QemuCliError,
@@ -16,6 +17,7 @@ from qemu_cli.errors import (
 )
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.net import links
+from qemu_cli.instance.net.addresses import of_agent, of_neighbours
 from qemu_cli.instance.vm import VM
 from qemu_cli.suggest import did_you_mean
 
@@ -37,6 +39,8 @@ class Card(NamedTuple):
     :param details: what QEMU says of the backend
     :param link: ``up`` or ``down``; None: it does not run
     :param queues: how many it has (tap: ``queues=``)
+    :param addresses: of the guest: what its agent tells, or this host has
+        heard of who is behind a bridge
     """
 
     vm: str
@@ -48,6 +52,7 @@ class Card(NamedTuple):
     details: str | None
     link: str | None
     queues: int = 1
+    addresses: tuple[str, ...] = ()
 
 
 class Found(NamedTuple):
@@ -158,24 +163,37 @@ def parse(vm: str, text: str) -> list[Card]:
 async def _look(host: Host, vm: VM) -> Found:
     if vm.alive:
         try:
-            return Found(vm, await ask(host, vm))
+            found = await ask(host, vm)
+            told = await of_agent(host, vm)
+            return Found(vm, tuple(_reached(card, told) for card in found))
         except QemuCliError as error:
             return Found(vm, () if vm.foreign else _defined(vm), str(error))
     return Found(vm, () if vm.foreign else _defined(vm))
 
 
+def _reached(card: Card, told: Mapping[str, tuple[str, ...]]) -> Card:
+    mac = (card.mac or "").lower()
+    known = told.get(mac, ())
+    if not known and mac and card.backend != "user":
+        known = of_neighbours().get(mac, ())
+    return card._replace(addresses=known)
+
+
 def _defined(vm: VM) -> tuple[Card, ...]:
     try:
-        nics = vm.definition.nics
+        definition = vm.definition
+        profile = extensions.pick("qemu_cli.profiles", definition.profile)()
+        models = [profile.nic(nic) for nic in definition.nics]
     except QemuCliError:
         return ()
     return tuple(
         Card(
-            *(vm.name, nic.id, None, nic.mac, nic.id, nic.backend),
+            *(vm.name, nic.id, model.partition(",")[0], nic.mac),
+            *(nic.id, nic.backend),
             f"br={nic.bridge}" if nic.bridge else None,
             None,
         )
-        for nic in nics
+        for nic, model in zip(definition.nics, models, strict=True)
     )
 
 

@@ -24,6 +24,7 @@ class Connection(NamedTuple):
     target_port: int
     receiving_bytes: int
     sending_bytes: int
+    fd: int
 
 
 async def connections(host: Host, vm: VM) -> list[Connection]:

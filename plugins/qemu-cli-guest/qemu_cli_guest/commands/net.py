@@ -5,6 +5,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qemu_cli.columns import Names
 from qemu_cli.command import Command, Lister
 from qemu_cli.command.display import Table
 from qemu_cli.errors import UsageError
@@ -19,12 +20,14 @@ class NetList(Lister):
 
     Without a name, of all your instances.  Of a running VM QEMU is asked,
     of another its definition.  Whether a link is up is what 'net link' has
-    done to it.
+    done to it.  Addresses are what the guest agent tells; behind a bridge
+    also what this host has heard (arp(7)).
     """
 
     examples = ("qemu net list", "qemu net list web -f json")
     table_columns = (
         *("vm", "id", "model", "mac", "backend", "details", "link"),
+        "addresses",
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -58,7 +61,11 @@ class NetList(Lister):
         for each in found:
             if each.problem:
                 self.app.ui.warn(f"{each.vm.name}: {each.problem}")
-        return columns, [card for each in found for card in each.cards]
+        return columns, [
+            (*card[:-1], Names(card.addresses))
+            for each in found
+            for card in each.cards
+        ]
 
 
 class NetConnections(Lister):

@@ -17,10 +17,10 @@ from qemu_cli_guest.agent import tree
 from qemu_cli_guest.agent.line import Line
 from qemu_cli_guest.agent.run import Program, Run
 from qemu_cli_guest.agent.stdio import Memory, Nothing
-from qemu_cli_guest.column import addresses
 
 from qemu_cli.app import QemuApp
 from qemu_cli.errors import QemuCliError, UsageError
+from qemu_cli.instance.net.addresses import addresses
 from qemu_cli.qmp.address import Monitors
 from qemu_cli.qmp.agent import Interface
 from qemu_cli.qmp.sessions import Sessions

@@ -121,6 +121,8 @@ def test_the_guest_has_its_address_by_dhcp(guest):
     assert "default via 10.0.2.2" in guest.sh("ip route")
     again = guest.sh("udhcpc -i eth0 -n -q -f -s /bin/true 2>&1")
     assert f"lease of {GUEST} obtained" in again
+    (card,) = guest.home("net", "list", guest.name, "-f", "json").json
+    assert GUEST in card["addresses"]
 
 
 def test_the_host_answers_a_ping(guest):

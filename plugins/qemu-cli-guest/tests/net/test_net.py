@@ -47,6 +47,7 @@ def test_the_cards_of_all(make, running):
     assert by_vm["r"]["model"] == "virtio-net-pci"
     assert by_vm["r"]["details"] == "net=10.0.2.0,restrict=off"
     assert by_vm["stopped"]["backend"] == "user"
+    assert by_vm["stopped"]["model"] == "virtio-net-pci"
     assert by_vm["stopped"]["link"] is None
     shown = running.home("show", "r", "-f", "json").json
     assert by_vm["r"]["mac"] in str(shown)
@@ -100,6 +101,46 @@ def test_what_can_not_be(make):
     assert "no network card" in bare.refused(4, "net link", "down")
     assert "no network" in bare.refused(4, "net capture", "x.pcap")
     assert "no NIC" in bare.refused(4, "net connections")
+
+
+#: The keys of ``-f json``, and what each is; only ever added to.
+SCHEMAS = {
+    "net list": {
+        **dict.fromkeys(("vm", "id", "model", "mac", "netdev"), str),
+        **dict.fromkeys(("backend", "details", "link"), str),
+        "queues": int,
+        "addresses": list,
+    },
+    "net connections": {
+        **dict.fromkeys(("nic", "protocol", "state", "source"), str),
+        "source_port": int,
+        "target": str,
+        "target_port": int,
+        **dict.fromkeys(("receiving_bytes", "sending_bytes", "fd"), int),
+    },
+}
+
+
+@pytest.mark.parametrize("command", SCHEMAS)
+def test_what_programs_read(make, running, command):
+    vms = [running]
+    if command == "net list":
+        vms.append(make("for-programs"))
+    for vm in vms:
+        (row,) = vm.ok(command, "-f", "json").json
+        assert [*row] == [*SCHEMAS[command]]
+        for key, kind in SCHEMAS[command].items():
+            can_be_unknown = vm is not running and key in ("details", "link")
+            assert isinstance(row[key], kind) or (
+                can_be_unknown and row[key] is None
+            ), key
+
+
+def test_the_descriptor_is_that_of_the_socket(running):
+    (row,) = running.ok("net connections", "-f", "json").json
+    pid = int(running.paths.pid_file.read_text())
+    link = Path(f"/proc/{pid}/fd/{row['fd']}").readlink()
+    assert str(link).startswith("socket:")
 
 
 def test_connections(running):

@@ -6,6 +6,7 @@ import pytest
 
 from qemu_cli.errors import QemuCliError, StateError
 from qemu_cli.instance.net import rehearsal
+from qemu_cli.instance.net.addresses import read_arp
 from qemu_cli.instance.net.cards import Card, parse
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
@@ -53,3 +54,18 @@ def test_what_it_sees() -> None:
 def test_a_qemu_that_is_not_here() -> None:
     with pytest.raises(QemuCliError, match="out of sight"):
         rehearsal.check_here(STOPPED)
+
+
+#: As Linux 6.1 shows it; the last one has not answered.
+ARP = """\
+IP address       HW type     Flags       HW address            Mask     Device
+192.168.122.7    0x1         0x2         52:54:00:AA:bb:cc     *        virbr0
+192.168.122.8    0x1         0x2         52:54:00:aa:bb:cc     *        virbr0
+192.168.122.9    0x1         0x0         00:00:00:00:00:00     *        virbr0
+"""
+
+
+def test_who_is_behind_a_bridge() -> None:
+    found = read_arp(ARP)
+    assert found == {"52:54:00:aa:bb:cc": ("192.168.122.7", "192.168.122.8")}
+    assert read_arp("") == {}
