@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 DESCRIPTION = "The git-style front-end to QEMU."
 
 #: They go on where the settings can't be read.
-_REPAIRS = ("config edit", "config set", "config unset", "help", "version")
+_REPAIRS = (
+    *("config edit", "config set", "config unset"),
+    *("doctor", "help", "version"),
+)
 
 
 class QemuApp(cliff.app.App):
