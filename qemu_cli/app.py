@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import cliff.app
 
@@ -310,16 +310,18 @@ class QemuApp(cliff.app.App):
                 raise
             return code
         command_class, words, rest = found
-        command = command_class(self, self.options, cmd_name=words)
+        command: Any = command_class(self, self.options, cmd_name=words)
         parser = command.get_parser(f"{self.NAME} {words}")
-        rest = [*self._defaults(parser, words, rest), *rest]
+        before = self._defaults(parser, words, rest)
+        command.defaults = before
+        rest = [*before, *rest]
         if not self.stdout.isatty():
-            return command.run(parser.parse_args(rest))
+            return int(command.run(parser.parse_args(rest)))
         from qemu_cli.command.pager import paged
 
         is_long = getattr(command, "paged", False) or _asks_for_help(rest)
         with paged(self, words, is_long):
-            return command.run(parser.parse_args(rest))
+            return int(command.run(parser.parse_args(rest)))
         return 0  # the person has left the pager
 
     def _defaults(

@@ -7,17 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
+def write_atomically(
+    path: Path, content: str | bytes, *, mode: int = 0o644
+) -> None:
     """Replace a file as a whole: temporary file, fsync, rename.
 
     :param path: the file; its directory must exist
-    :param text: the new content, written as UTF-8
+    :param content: the new one; text is written as UTF-8
     :param mode: the permission bits of the new file
     :raise OSError: when the disk is full, read-only …; it names the
         file, which is then untouched, and no temporary file is left
     """
     try:
-        _write(path, text, mode, _replace)
+        _write(path, content, mode, _replace)
     except OSError as error:
         error.filename = os.fspath(path)  # not the temporary one, or none
         raise
@@ -48,14 +50,18 @@ def _link(temporary: Path, path: Path) -> None:
 
 
 def _write(
-    path: Path, text: str, mode: int, place: Callable[[Path, Path], None]
+    path: Path,
+    content: str | bytes,
+    mode: int,
+    place: Callable[[Path, Path], None],
 ) -> None:
     descriptor, temporary = tempfile.mkstemp(
         prefix=f".{path.name}.", dir=path.parent
     )
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        data = content.encode() if isinstance(content, str) else content
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
             stream.flush()
             os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())

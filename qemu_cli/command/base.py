@@ -168,6 +168,9 @@ class Command(cliff.command.Command):
 
     conflict_handler = "error"
 
+    #: What the settings put before what was typed.
+    defaults: Sequence[str] = ()
+
     #: Whether a terminal gets its output through the pager when it is long.
     #: What is flushed is shown at once, and not through a pager.
     paged = False
@@ -210,6 +213,11 @@ class Command(cliff.command.Command):
             epilog=self.get_epilog(),
             conflict_handler=self.conflict_handler,
         )
+
+    def warn(self, text: str) -> None:
+        """Tell of something that is wrong but stops nothing."""
+        if self.app is not None:  # there is none where only help is made
+            self.app.ui.warn(text)
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Run it; what :meth:`take_action` returns is the exit code."""

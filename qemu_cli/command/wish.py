@@ -10,6 +10,7 @@ from qemu_cli.units import parse_size
 
 if TYPE_CHECKING:
     from qemu_cli.config import Config
+    from qemu_cli.instance.parts import Extra
     from qemu_cli.instance.wish import (
         DiskWish,
         Mode,
@@ -143,9 +144,14 @@ def add_wish_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def wish_of(args: argparse.Namespace, config: "Config") -> "Wish":
+def wish_of(
+    args: argparse.Namespace,
+    config: "Config",
+    extras: "tuple[Extra, ...]" = (),
+) -> "Wish":
     """Turn parsed options into a wish.
 
+    :param extras: what plug-ins give it
     :raise UsageError: an option's value makes no sense
     """
     from qemu_cli import settings
@@ -185,6 +191,7 @@ def wish_of(args: argparse.Namespace, config: "Config") -> "Wish":
         display=args.display,
         qemu_args=tuple(args.qemu_arg),
         trust_image=args.trust_image,
+        extras=extras,
     )
 
 

@@ -1,12 +1,14 @@
 """qemu create."""
 
 import argparse
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qemu_cli.command import ShowOne
 from qemu_cli.command.made import describe
+from qemu_cli.command.options import PluginOptions
 from qemu_cli.command.wish import add_wish_options, wish_of
 from qemu_cli.errors import QemuCliError, UsageError
 
@@ -33,9 +35,15 @@ class Create(ShowOne):
         "qemu create web --definition captured.toml",
     )
 
+    @functools.cached_property
+    def plugins(self) -> PluginOptions:
+        """The options that plug-ins add."""
+        return PluginOptions(self.warn)
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         add_wish_options(parser)
+        self.plugins.add(parser)
         parser.add_argument(
             "--definition",
             type=Path,
@@ -97,7 +105,8 @@ class Create(ShowOne):
         from qemu_cli.instance import adopt, create
 
         if args.definition is None:
-            wish = wish_of(args, self.app.config)
+            extras = self.plugins.extras(args)
+            wish = wish_of(args, self.app.config, extras)
             return await create.create(
                 self.app.host, wish, dry_run=args.dry_run
             )
@@ -116,6 +125,7 @@ class Create(ShowOne):
         """The options for a VM that were given."""
         parser = argparse.ArgumentParser()
         add_wish_options(parser)
+        self.plugins.add(parser)
         nothing = vars(parser.parse_args([args.name]))
         return [
             f"--{key.replace('_', '-')}"

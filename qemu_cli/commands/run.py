@@ -1,10 +1,12 @@
 """qemu run."""
 
 import argparse
+import functools
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from qemu_cli.command import Command
+from qemu_cli.command.options import PluginOptions
 from qemu_cli.command.wish import add_wish_options, wish_of
 from qemu_cli.errors import NotFoundError, StateError
 
@@ -30,9 +32,15 @@ class Run(Command):
         "qemu run k --kernel vmlinuz --append console=ttyS0 --rm > boot.log",
     )
 
+    @functools.cached_property
+    def plugins(self) -> PluginOptions:
+        """The options that plug-ins add."""
+        return PluginOptions(self.warn)
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         add_wish_options(parser)
+        self.plugins.add(parser)
         parser.add_argument(
             "--rm",
             action="store_true",
@@ -80,7 +88,7 @@ class Run(Command):
         :raise NotFoundError: it does not exist, and nothing says what of
         :raise StateError: it exists, and --rm would delete it
         """
-        alone = self.get_parser("").parse_args([args.name])
+        alone = self.get_parser("").parse_args([*self.defaults, args.name])
         alone.rm = args.rm
         exists = self.app.host.paths.instance(args.name).directory.exists()
         if exists and args.rm:
@@ -101,7 +109,8 @@ class Run(Command):
         from qemu_cli.command import loop
         from qemu_cli.instance import create
 
-        wish = wish_of(args, self.app.config)
+        extras = self.plugins.extras(args)
+        wish = wish_of(args, self.app.config, extras)
         made = loop.run(create.create(self.app.host, wish))
         if made.hint:
             self.app.ui.advise("accel", made.hint)

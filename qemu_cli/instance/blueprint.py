@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 
@@ -14,10 +14,18 @@ from qemu_cli.emulator.firmware import Firmware
 from qemu_cli.errors import UsageError
 from qemu_cli.instance import consistency, definitions, model
 from qemu_cli.instance.model import Definition
+from qemu_cli.instance.parts import Newborn, Parts
 from qemu_cli.instance.wish import DiskWish, Wish
 from qemu_cli.paths import InstancePaths
 from qemu_cli.profiles.base import Profile
-from qemu_cli.steps import AnyStep, MakeDirectory, Plan, Tool, WriteFile
+from qemu_cli.steps import (
+    AnyStep,
+    MakeDirectory,
+    Plan,
+    Tool,
+    WriteData,
+    WriteFile,
+)
 from qemu_cli.storage import images, qemu_img
 from qemu_cli.units import format_size
 
@@ -52,10 +60,17 @@ def plan(
     But for the uuid, the MACs and the time, which are new each time.
     """
     profile = facts.profile
+    id = str(uuid.uuid4())
+    newborn = Newborn(
+        *(paths.name, paths.directory, id, facts.arch, facts.machine)
+    )
+    parts = [extra(newborn) for extra in wish.extras]
     disks, steps = _disks(paths, wish, facts)
-    slots = profile.slots(_buses(wish, profile))
+    cdroms = [str(path.absolute()) for path in wish.cdroms]
+    cdroms += [name for each in parts for name in each.cdroms]
+    slots = profile.slots(_buses(wish, profile, len(cdroms)))
     definition = Definition(
-        uuid=str(uuid.uuid4()),
+        uuid=id,
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         profile=profile.name,
         arch=facts.arch,
@@ -66,11 +81,12 @@ def plan(
             msgspec.convert({**disk, "slot": slot}, model.Disk)
             for slot, disk in zip(slots, disks, strict=False)
         ),
-        cdroms=_cdroms(wish, slots[len(disks) :]),
-        nics=_nics(wish, facts, slots[len(disks) + len(wish.cdroms) :]),
+        cdroms=_cdroms(cdroms, slots[len(disks) :]),
+        nics=_nics(wish, facts, slots[len(disks) + len(cdroms) :]),
         display=wish.display,
         tpm=wish.tpm,
         qemu_args=wish.qemu_args,
+        plugin=_tables(parts),
     )
     for problem in consistency.inconsistencies(definition):
         raise UsageError(problem)
@@ -81,6 +97,11 @@ def plan(
         steps.append(MakeDirectory(str(paths.tpm_state)))
     if facts.firmware:
         steps.append(_nvram(paths, facts, facts.firmware))
+    steps += (
+        WriteData(str(paths.directory / new.name), new.data, new.what)
+        for each in parts
+        for new in each.files
+    )
     steps.append(
         WriteFile(str(paths.definition), definitions.render(definition))
     )
@@ -88,15 +109,24 @@ def plan(
     return definition, Plan(f"create {paths.name}", (first, *steps))
 
 
-def _buses(wish: Wish, profile: Profile) -> list[str]:
+def _tables(parts: Sequence[Parts]) -> dict[str, dict[str, Any]]:
+    """What plug-ins want written down; several may share a table."""
+    tables: dict[str, dict[str, Any]] = {}
+    for each in parts:
+        if each.table:
+            tables.setdefault(each.plugin, {}).update(each.table)
+    return tables
+
+
+def _buses(wish: Wish, profile: Profile, cdroms: int) -> list[str]:
     buses = []
     for disk in wish.disks:
         bus = disk.bus or profile.disk_buses[0]
         profile.check_bus(bus)
         buses.append(bus)
-    if wish.cdroms and profile.cdrom_bus is None:
+    if cdroms and profile.cdrom_bus is None:
         raise UsageError(f"profile {profile.name} has no CD drives")
-    buses += [str(profile.cdrom_bus)] * len(wish.cdroms)
+    buses += [str(profile.cdrom_bus)] * cdroms
     return buses + ["nic"] * len(wish.nics)
 
 
@@ -145,10 +175,12 @@ def _kernel(wish: Wish) -> model.Kernel | None:
     )
 
 
-def _cdroms(wish: Wish, slots: Sequence[str]) -> tuple[model.Cdrom, ...]:
+def _cdroms(
+    files: Sequence[str], slots: Sequence[str]
+) -> tuple[model.Cdrom, ...]:
     return tuple(
-        model.Cdrom(id=f"cdrom{n}", slot=slots[n], file=str(path.absolute()))
-        for n, path in enumerate(wish.cdroms)
+        model.Cdrom(id=f"cdrom{n}", slot=slots[n], file=file)
+        for n, file in enumerate(files)
     )
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from qemu_cli.errors import UsageError
 from qemu_cli.instance.model import DisplayKind
+from qemu_cli.instance.parts import Extra
 from qemu_cli.units import parse_size
 
 #: How an image that exists is taken in (the user's is never changed
@@ -69,6 +70,7 @@ class Wish:
     display: DisplayKind = "none"
     qemu_args: tuple[str, ...] = ()
     trust_image: bool = False
+    extras: tuple[Extra, ...] = ()
 
 
 def parse_memory(text: str) -> int:

@@ -15,6 +15,7 @@ KINDS = {
     "qemu_cli.hooks": "hook",
     "qemu_cli.profiles": "profile",
     "qemu_cli.conditions": "condition",
+    "qemu_cli.options.create": "option",
 }
 
 

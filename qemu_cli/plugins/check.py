@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from qemu_cli import hookspecs
 from qemu_cli.command import Command
+from qemu_cli.command.options import CreateOptions
 from qemu_cli.conditions import Condition
 from qemu_cli.errors import QemuCliError
 from qemu_cli.profiles.base import Profile
@@ -119,4 +120,5 @@ _CHECKS: dict[str, Callable[[Any], Found]] = {
     "qemu_cli.hooks": _hooks,
     "qemu_cli.profiles": _subclass(Profile),
     "qemu_cli.conditions": _subclass(Condition),
+    "qemu_cli.options.create": _subclass(CreateOptions),
 }

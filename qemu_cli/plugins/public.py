@@ -26,6 +26,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "qemu_cli.command.display": ("Table",),
     "qemu_cli.command.loop": ("run",),
     "qemu_cli.command.planned": ("Planned",),
+    "qemu_cli.command.options": ("CreateOptions", "exclude"),
     "qemu_cli.columns": (
         "Size",
         "Rate",
@@ -83,6 +84,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "qemu_cli.instance.inside": ("NoAgentError", "agent", "check_can_hear"),
     "qemu_cli.instance.quiesce": ("quiesced",),
     "qemu_cli.instance.disks.done": ("Done",),
+    "qemu_cli.instance.parts": ("Newborn", "NewFile", "Parts"),
     "qemu_cli.instance.wish": ("ForwardWish", "parse_forward"),
     "qemu_cli.instance.forwards.rows": ("Row", "rows"),
     "qemu_cli.instance.forwards.change": ("add", "remove"),
@@ -108,6 +110,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "qemu_cli.qmp.address": ("Monitors",),
     "qemu_cli.qmp.sessions": ("Sessions",),
     "qemu_cli.external": ("replace_us",),
+    "qemu_cli.files": ("write_atomically",),
     "qemu_cli.paths": ("Paths", "InstancePaths"),
     "qemu_cli.deprecation": (
         "ApiDeprecationWarning",

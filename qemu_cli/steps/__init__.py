@@ -125,6 +125,26 @@ class WriteFile(Step, frozen=True, tag=True):
             return False
 
 
+class WriteData(Step, frozen=True, tag=True):
+    """Make a file that is no text, or that nobody is to see, mode 0600.
+
+    :param what: it is; a plan that is printed does not show the content
+    """
+
+    path: str
+    data: bytes
+    what: str
+
+    def describe(self) -> str:
+        return f"# write {shlex.quote(self.path)}: {self.what}"
+
+    async def do(self, hands: Hands) -> None:
+        write_atomically(Path(self.path), self.data, mode=0o600)
+
+    async def undo(self, hands: Hands) -> None:
+        unlink(Path(self.path))
+
+
 class Move(Step, frozen=True, tag=True):
     """Rename a file or a directory within one file system."""
 
@@ -259,6 +279,7 @@ class Spawn(Step, frozen=True, tag=True):
 AnyStep = (
     MakeDirectory
     | WriteFile
+    | WriteData
     | Move
     | Remove
     | Tool

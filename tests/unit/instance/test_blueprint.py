@@ -12,11 +12,12 @@ from qemu_cli.errors import UsageError
 from qemu_cli.instance import definitions, model
 from qemu_cli.instance.blueprint import Facts, new_mac, plan
 from qemu_cli.instance.model import Definition
+from qemu_cli.instance.parts import Newborn, NewFile, Parts
 from qemu_cli.instance.wish import DiskWish, ForwardWish, NicWish, Wish
 from qemu_cli.paths import InstancePaths, Paths
 from qemu_cli.profiles.microvm import Microvm
 from qemu_cli.profiles.q35 import Q35
-from qemu_cli.steps import MakeDirectory, Plan, Tool, WriteFile
+from qemu_cli.steps import MakeDirectory, Plan, Tool, WriteData, WriteFile
 from qemu_cli.storage.images import ImageInfo
 
 GIB = 1 << 30
@@ -309,3 +310,37 @@ def test_two_of_the_same_wish_are_two_machines(web: InstancePaths) -> None:
     one, other = made(web)[0], made(web)[0]
     assert one.uuid != other.uuid
     assert one.nics[0].mac != other.nics[0].mac
+
+
+def test_what_plug_ins_give(web: InstancePaths) -> None:
+    told: list[Newborn] = []
+
+    def seed(vm: Newborn) -> Parts:
+        told.append(vm)
+        file = NewFile("seed.iso", b"\0", "a seed")
+        return Parts("guest", (file,), ("seed.iso",), {"a": 1})
+
+    def tag(vm: Newborn) -> Parts:
+        return Parts("guest", table={"b": 2})
+
+    def nothing(vm: Newborn) -> Parts:
+        return Parts("other")
+
+    definition, plan = made(
+        web,
+        extras=(seed, tag, nothing),
+        cdroms=(Path("/isos/mine.iso"),),
+        nics=(NicWish(),),
+    )
+    assert told == [
+        Newborn("web", web.directory, definition.uuid, "x86_64", "pc-q35-7.2")
+    ]
+    assert definition.plugin == {"guest": {"a": 1, "b": 2}}
+    assert [each.file for each in definition.cdroms] == [
+        *("/isos/mine.iso", "seed.iso"),
+    ]
+    slots = [each.slot for each in definition.cdroms]
+    assert len({*slots, definition.nics[0].slot}) == 3
+    file = str(web.directory / "seed.iso")
+    assert WriteData(file, b"\0", "a seed") in plan.steps
+    assert isinstance(plan.steps[0], MakeDirectory)

@@ -164,6 +164,8 @@ WRONG = {
     "no format": ("qemu_cli.formatters.show", "Format", "no method emit_one"),
     "no profile": ("qemu_cli.profiles", "Format", "no subclass of qemu_cli.p"),
     "no condition": ("qemu_cli.conditions", "Lacks", "it lacks hold"),
+    "no options": ("qemu_cli.options.create", "Format", "no subclass of qemu"),
+    "lacks": ("qemu_cli.options.create", "Half", "it lacks extra"),
     "no group": ("qemu_cli.comands", "Hello", "mean qemu_cli.commands"),
 }
 WRONG_SOURCE = (
@@ -182,6 +184,14 @@ class Twice(Hello):
 
 class Lacks(Condition):
     pass
+
+
+from qemu_cli.command.options import CreateOptions
+
+
+class Half(CreateOptions):
+    def add(self, parser):
+        pass
 '''
 )
 

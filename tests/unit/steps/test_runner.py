@@ -21,6 +21,7 @@ from qemu_cli.steps import (
     Plan,
     Remove,
     Spawn,
+    WriteData,
     WriteFile,
 )
 from qemu_cli.steps.job import Job, OrderJob
@@ -484,6 +485,7 @@ def test_a_plan_is_the_same_when_it_is_read_again(tmp_path: Path) -> None:
         (
             MakeDirectory("/a\u2029", 0o755),
             WriteFile("/b", "text\r\n\u2028", "\x0b", 0o600),
+            WriteData("/b", b"\0\xff\n", "what"),
             Move("/c", "/d"),
             Remove("/e"),
             steps.Tool(("a", "b c"), "/f", ("d",)),

@@ -23,6 +23,7 @@ from qemu_cli.steps import (
     Spawn,
     Step,
     Tool,
+    WriteData,
     WriteFile,
     run_tool,
 )
@@ -56,7 +57,7 @@ def tree(root: Path) -> dict[str, str | None]:
     return {
         str(path.relative_to(root)): None
         if path.is_dir()
-        else path.read_text()
+        else path.read_bytes().decode(errors="replace")
         for path in root.rglob("*")
     }
 
@@ -79,6 +80,7 @@ STEPS: dict[str, Callable[[Path], Step]] = {
     "make": lambda root: MakeDirectory(str(root / "a" / "b")),
     "write": lambda root: WriteFile(str(root / "new"), "text"),
     "rewrite": lambda root: WriteFile(str(root / "old"), "text", "old\n"),
+    "data": lambda root: WriteData(str(root / "new"), b"\0\xff", "what"),
     "move": lambda root: Move(str(root / "old"), str(root / "moved")),
     "move-directory": lambda root: Move(
         str(root / "full"), str(root / "moved")
@@ -129,6 +131,15 @@ def test_a_directory_is_for_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b"
     do(MakeDirectory(str(path)))
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
+def test_data_is_for_its_owner_only_and_is_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "my seed"
+    step = WriteData(str(path), b"secret\xff", "a seed")
+    do(step)
+    assert path.read_bytes() == b"secret\xff"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert step.describe() == f"# write '{path}': a seed"
 
 
 def test_a_directory_with_something_in_it_stays(tmp_path: Path) -> None:
@@ -226,7 +237,8 @@ def run_shell(plan: Plan) -> None:
     subprocess.run(["sh", "-e"], input=script, text=True, check=True)
 
 
-@pytest.mark.parametrize("name", STEPS)
+# But for data that nobody is to see.
+@pytest.mark.parametrize("name", [name for name in STEPS if name != "data"])
 def test_what_is_shown_can_be_pasted(root: Path, name: str) -> None:
     step = STEPS[name](root)
     do(step)
