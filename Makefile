@@ -83,8 +83,9 @@ docs: $(VENV)/installed $(VENV)/tools
 unit: test-packages $(VENV)/installed $(VENV)/tools
 	$(call run_tests,$(BIN)) -n 2 tests/unit $(ARGS)
 
+# One more than there are CPUs: most tests wait more than they compute.
 functional: test-packages $(VENV)/installed $(VENV)/tools $(GUEST)/initrd.gz
-	$(call run_tests,$(BIN)) -n 2 tests/functional $(ARGS)
+	$(call run_tests,$(BIN)) -n 3 tests/functional $(ARGS)
 
 # Each without the others first, then all together.
 plugins: test-packages $(PLUGINS_VENV)/installed \

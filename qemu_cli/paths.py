@@ -347,6 +347,10 @@ class InstancePaths:
         """A file that lives as long as an export."""
         return self.directory / f"export-{export_id}.{use}.qcow2"
 
+    def share_socket(self, id: str) -> Path:
+        """The virtiofsd of a shared directory listens on it."""
+        return self.runtime / f"{id}.sock"
+
     @property
     def tpm_socket(self) -> Path:
         """swtpm's control socket."""

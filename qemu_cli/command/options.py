@@ -12,6 +12,7 @@ from qemu_cli import extensions
 from qemu_cli.errors import PluginError
 
 if TYPE_CHECKING:
+    from qemu_cli.instance.host import Host
     from qemu_cli.instance.parts import Extra
 
 GROUP = "qemu_cli.options.create"
@@ -28,7 +29,7 @@ class CreateOptions(abc.ABC):
         """Add them, mostly as a group of their own."""
 
     @abc.abstractmethod
-    def extra(self, args: argparse.Namespace) -> "Extra | None":
+    def extra(self, args: argparse.Namespace, host: "Host") -> "Extra | None":
         """What the new VM gets by them; None: nothing was asked for.
 
         Called before anything is made, with all that was typed.
@@ -69,12 +70,14 @@ class PluginOptions:
             else:
                 each.add(parser)
 
-    def extras(self, args: argparse.Namespace) -> "tuple[Extra, ...]":
+    def extras(
+        self, args: argparse.Namespace, host: "Host"
+    ) -> "tuple[Extra, ...]":
         """What the new VM gets.
 
         :raise UsageError: it makes no sense
         """
-        asked = (each.extra(args) for each in self._all.values())
+        asked = (each.extra(args, host) for each in self._all.values())
         return tuple(extra for extra in asked if extra is not None)
 
 

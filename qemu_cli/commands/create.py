@@ -105,7 +105,7 @@ class Create(ShowOne):
         from qemu_cli.instance import adopt, create
 
         if args.definition is None:
-            extras = self.plugins.extras(args)
+            extras = self.plugins.extras(args, self.app.host)
             wish = wish_of(args, self.app.config, extras)
             return await create.create(
                 self.app.host, wish, dry_run=args.dry_run

@@ -109,7 +109,7 @@ class Run(Command):
         from qemu_cli.command import loop
         from qemu_cli.instance import create
 
-        extras = self.plugins.extras(args)
+        extras = self.plugins.extras(args, self.app.host)
         wish = wish_of(args, self.app.config, extras)
         made = loop.run(create.create(self.app.host, wish))
         if made.hint:

@@ -14,6 +14,7 @@ from qemu_cli.instance.model import (
     Dimm,
     Disk,
     Nic,
+    Share,
 )
 from qemu_cli.paths import InstancePaths
 from qemu_cli.profiles.base import Profile
@@ -64,6 +65,7 @@ def build(
         *("-cpu", machine.cpu),
         *("-smp", _smp(definition)),
         *("-m", _memory(definition)),
+        *_shared_memory(definition, profile),
         *("-sandbox", _sandbox(definition, by_hand)),
         *("-pidfile", str(paths.pid_file)),
         *([] if profile.bare else ["-rtc", "base=utc"]),
@@ -80,7 +82,8 @@ def build(
     for cpu in definition.cpus:
         argv += ["-device", cpu_device(cpu)]
     for dimm in definition.dimms:
-        argv += ["-object", dimm_memory(dimm), "-device", dimm_device(dimm)]
+        memory = dimm_memory(dimm, shared=definition.shares_memory)
+        argv += ["-object", memory, "-device", dimm_device(dimm)]
     # Those on USB come last: their controller may be one of these.
     on_usb = [each for each in definition.devices if is_on_usb(each)]
     for each in definition.devices:
@@ -102,6 +105,8 @@ def build(
         order += 1
     for nic in definition.nics:
         argv += _nic(nic, profile)
+    for share in definition.shares:
+        argv += _share(share, profile, where)
     for each in on_usb:
         argv += ["-device", other_device(each, profile)]
     if incoming:
@@ -174,6 +179,8 @@ def _machine(
     machine = definition.machine
     options = [machine.type, f"accel={accel or machine.accel}"]
     options += profile.machine_options(definition)
+    if definition.shares_memory:
+        options.append(f"memory-backend={profile.ram}")
     if definition.firmware.kind == "uefi":
         options += ["pflash0=code", "pflash1=nvram"]
     return ",".join(options)
@@ -194,6 +201,39 @@ def _memory(definition: Definition) -> str:
             f",slots={machine.memory_slots},maxmem={machine.max_memory_mib}M"
         )
     return size
+
+
+def _shared_memory(definition: Definition, profile: Profile) -> list[str]:
+    """The same memory under the same name, but others may map it."""
+    if not definition.shares_memory:
+        return []
+    size = f"size={definition.machine.memory_mib}M"
+    return [
+        "-object",
+        f"memory-backend-memfd,id={profile.ram},{size},share=on",
+    ]
+
+
+def _share(share: Share, profile: Profile, where: InstancePaths) -> list[str]:
+    front = f"{profile.share(share)},id={share.id}"
+    if share.driver == "virtiofs":
+        socket = escape(str(where.share_socket(share.id)))
+        return [
+            *("-chardev", f"socket,id={share.id}-fs,path={socket}"),
+            *("-device", f"{front},chardev={share.id}-fs,tag={share.tag}"),
+        ]
+    back = (
+        f"local,id={share.id}-fs,path={escape(share.directory)},"
+        # Files are the user's own, as if the guest's root were this user;
+        # directories of several file systems get inode numbers that differ.
+        "security_model=none,multidevs=remap"
+    )
+    if share.read_only:
+        back += ",readonly=on"
+    return [
+        *("-fsdev", back),
+        *("-device", f"{front},fsdev={share.id}-fs,mount_tag={share.tag}"),
+    ]
 
 
 def _sandbox(definition: Definition, by_hand: bool) -> str:
@@ -415,9 +455,15 @@ def cpu_device(cpu: Cpu) -> str:
     return f"{cpu.driver},id={cpu.id}{place}"
 
 
-def dimm_memory(dimm: Dimm) -> str:
-    """Return the back-end of a DIMM."""
-    return f"memory-backend-ram,id={BACKEND}{dimm.id},size={dimm.size_mib}M"
+def dimm_memory(dimm: Dimm, *, shared: bool) -> str:
+    """Return the back-end of a DIMM.
+
+    :param shared: a program beside QEMU maps it
+    """
+    size = f"id={BACKEND}{dimm.id},size={dimm.size_mib}M"
+    if shared:
+        return f"memory-backend-memfd,{size},share=on"
+    return f"memory-backend-ram,{size}"
 
 
 def dimm_device(dimm: Dimm) -> str:

@@ -15,6 +15,7 @@ from qemu_cli.errors import UsageError
 from qemu_cli.instance import consistency, definitions, model
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.parts import Newborn, Parts
+from qemu_cli.instance.shares.wish import ShareWish
 from qemu_cli.instance.wish import DiskWish, Wish
 from qemu_cli.paths import InstancePaths
 from qemu_cli.profiles.base import Profile
@@ -68,7 +69,10 @@ def plan(
     disks, steps = _disks(paths, wish, facts)
     cdroms = [str(path.absolute()) for path in wish.cdroms]
     cdroms += [name for each in parts for name in each.cdroms]
-    slots = profile.slots(_buses(wish, profile, len(cdroms)))
+    shared = [share for each in parts for share in each.shares]
+    buses = _buses(wish, profile, len(cdroms)) + ["nic"] * len(shared)
+    slots = profile.slots(buses)
+    first_share = len(slots) - len(shared)
     definition = Definition(
         uuid=id,
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -83,6 +87,7 @@ def plan(
         ),
         cdroms=_cdroms(cdroms, slots[len(disks) :]),
         nics=_nics(wish, facts, slots[len(disks) + len(cdroms) :]),
+        shares=_shares(shared, profile, slots[first_share:]),
         display=wish.display,
         tpm=wish.tpm,
         qemu_args=wish.qemu_args,
@@ -182,6 +187,25 @@ def _cdroms(
         model.Cdrom(id=f"cdrom{n}", slot=slots[n], file=file)
         for n, file in enumerate(files)
     )
+
+
+def _shares(
+    wishes: Sequence[ShareWish], profile: Profile, slots: Sequence[str]
+) -> tuple[model.Share, ...]:
+    found = []
+    for number, wish in enumerate(wishes):
+        fields = {
+            "id": f"share{number + 1}",
+            "tag": wish.tag,
+            "directory": str(wish.directory),
+            "driver": wish.driver,
+            "slot": slots[number],
+            "read_only": wish.read_only,
+        }
+        share = msgspec.convert(fields, model.Share)
+        profile.share(share)  # or it can't
+        found.append(share)
+    return tuple(found)
 
 
 def _nics(

@@ -22,6 +22,7 @@ def inconsistencies(definition: Definition) -> list[str]:
         ),
         ("slot", [d.slot for d in devices if d.slot not in _SHARED]),
         ("MAC", [nic.mac for nic in definition.nics]),
+        ("tag", [share.tag for share in definition.shares]),
     ):
         problems += [
             f"the {what} '{value}' is used twice" for value in _twice(values)

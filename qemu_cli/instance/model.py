@@ -62,6 +62,11 @@ ImageFormat = Literal["qcow2", "raw", "vmdk", "vdi", "vhdx", "vpc", "qed"]
 Properties = dict[
     Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9._-]*$")], str
 ]
+ShareDriver = Literal["virtiofs", "9p"]
+
+#: QEMU takes 31 bytes for 9p (hw/9pfs), and 36 for virtio-fs.
+TAG_MAX = 31
+
 DisplayKind = Literal["none", "vnc", "gtk", "sdl", "spice-app", "curses"]
 
 
@@ -235,6 +240,23 @@ class Dimm(Part, frozen=True, kw_only=True):
     slot: Annotated[int, msgspec.Meta(ge=0, le=255)]
 
 
+class Share(Part, frozen=True, kw_only=True):
+    """A directory of this host that the guest can mount by its tag.
+
+    :param directory: absolute
+    :param driver: virtio-fs, of a virtiofsd beside QEMU, or 9p, of QEMU
+    """
+
+    id: Id
+    tag: Annotated[
+        str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]+$", max_length=TAG_MAX)
+    ]
+    directory: Annotated[str, msgspec.Meta(pattern=r"^/")]
+    driver: ShareDriver
+    slot: str
+    read_only: bool = False
+
+
 class Image(NamedTuple):
     """An image that a guest's machine stands on.
 
@@ -265,6 +287,7 @@ class Definition(Part, frozen=True, kw_only=True):
     devices: tuple[Device, ...] = ()
     cpus: tuple[Cpu, ...] = ()
     dimms: tuple[Dimm, ...] = ()
+    shares: tuple[Share, ...] = ()
     display: DisplayKind = "none"
     tpm: bool = False
     qemu_args: tuple[str, ...] = ()
@@ -300,9 +323,15 @@ class Definition(Part, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, disks=disks, firmware=firmware)
 
     @property
-    def placed(self) -> "tuple[Disk | Cdrom | Nic | Device, ...]":
+    def placed(self) -> "tuple[Disk | Cdrom | Nic | Device | Share, ...]":
         """All that has an id and a place."""
-        return self.disks + self.cdroms + self.nics + self.devices
+        disks = self.disks + self.cdroms
+        return disks + self.nics + self.devices + self.shares
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether a program beside QEMU maps the guest's memory."""
+        return any(share.driver == "virtiofs" for share in self.shares)
 
     @property
     def ids(self) -> frozenset[str]:

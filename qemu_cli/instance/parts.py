@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qemu_cli.instance.shares.wish import ShareWish
+
 
 @dataclass(frozen=True)
 class Newborn:
@@ -38,6 +40,7 @@ class NewFile:
 class Parts:
     """What a plug-in gives it.
 
+    :param shares: with the driver that they are to have
     :param cdroms: names of files among ``files`` or paths, each a CD
     :param table: goes into the ``[plugin.NAME]`` that ``plugin`` names
     """
@@ -45,6 +48,7 @@ class Parts:
     plugin: str
     files: tuple[NewFile, ...] = ()
     cdroms: tuple[str, ...] = ()
+    shares: tuple[ShareWish, ...] = ()
     table: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -53,7 +53,7 @@ async def spawn(
     process = None
     try:
         # A helper whose QEMU was killed may not have noticed.
-        await _end_of(paths.tpm_pid_file)
+        await _end_helpers(paths)
         for helper in step.helpers:
             await run_tool(helper)
         with contextlib.ExitStack() as stack:
@@ -90,8 +90,16 @@ async def end(paths: InstancePaths) -> None:
     For a start that failed: nothing in the guest is worth a shutdown yet.
     """
     await _end_of(paths.pid_file)
-    await _end_of(paths.tpm_pid_file)
+    await _end_helpers(paths)
     remove_sockets(paths)
+
+
+async def _end_helpers(paths: InstancePaths) -> None:
+    await _end_of(paths.tpm_pid_file)
+    ours = f"--socket-path={paths.runtime}/"
+    for process in ProcFS().processes(re.compile(r"virtiofsd")):
+        if any(word.startswith(ours) for word in process.argv):
+            await kill(process)
 
 
 async def _end_of(pid_file: Path) -> None:

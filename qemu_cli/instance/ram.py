@@ -84,6 +84,8 @@ async def check_movable(host: Host, vm: VM, hint: str) -> None:
         state = await session.execute("query-migrate")
     reasons = state.get("blocked-reasons")
     if reasons:
+        if all("VirtFS" in reason for reason in reasons):
+            hint = f"umount it in the guest, or: {hint}"
         raise StateError(
             f"the RAM of '{vm.name}' can't be saved: {'; '.join(reasons)}",
             hint=hint,

@@ -224,6 +224,14 @@ def _check_files(paths: InstancePaths, definition: Definition) -> None:
                 f"{what} of '{paths.name}' is missing: {file}",
                 hint=f"put it back, or 'qemu edit {paths.name}'",
             )
+    for share in definition.shares:
+        if not Path(share.directory).is_dir():
+            raise NotFoundError(
+                f"'{paths.name}' shares a directory that is not there: "
+                f"{share.directory}",
+                hint=f"put it back, or 'qemu share remove {paths.name} "
+                f"{share.tag}'",
+            )
 
 
 def _helpers(
@@ -231,18 +239,33 @@ def _helpers(
 ) -> tuple[tuple[str, ...], ...]:
     """Programs that run beside QEMU; they put themselves in background.
 
-    The TPM is a process of its own, which ends when QEMU does (swtpm(8)).
+    A TPM and a shared directory are processes of their own, which end when
+    QEMU does.
     """
-    if not definition.tpm:
-        return ()
-    swtpm = (
+    found = []
+    if definition.tpm:
+        found.append(_swtpm(host, paths))
+    if definition.shares_memory:
+        from qemu_cli.instance.shares import virtiofsd
+
+        program = virtiofsd.find(host.config)
+        found += [
+            virtiofsd.helper(program, share, paths)
+            for share in definition.shares
+            if share.driver == "virtiofs"
+        ]
+    return tuple(found)
+
+
+def _swtpm(host: Host, paths: InstancePaths) -> tuple[str, ...]:
+    """See swtpm(8)."""
+    return (
         *(tools.find("swtpm", host.config), "socket"),
         *("--daemon", "--terminate", "--tpm2"),
         *("--tpmstate", f"dir={paths.tpm_state}"),
         *("--ctrl", f"type=unixio,path={paths.tpm_socket}"),
         *("--pid", f"file={paths.tpm_pid_file}"),
     )
-    return (swtpm,)
 
 
 def _command(plan: Plan) -> str:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from qemu_cli.errors import UsageError
-from qemu_cli.instance.model import Cdrom, Definition, Disk, Nic
+from qemu_cli.instance.model import Cdrom, Definition, Disk, Nic, Share
 
 
 class Profile(ABC):
@@ -35,6 +35,9 @@ class Profile(ABC):
     #: There is nothing on it but what the definition names: no devices of
     #: ours, no boot order, no serial numbers.
     bare = False
+    #: What QEMU calls its RAM (MachineClass.default_ram_id): it is found
+    #: by that name in a snapshot.
+    ram = "pc.ram"
 
     def spare_ports(self) -> int:
         """Root ports that are left free for hot-plug."""
@@ -83,6 +86,13 @@ class Profile(ABC):
     @abstractmethod
     def tpm(self) -> str:
         """The front-end of a TPM, without tpmdev."""
+
+    def share(self, share: Share) -> str:
+        """The front-end of a shared directory, without id, tag and source.
+
+        :raise UsageError: it has none
+        """
+        raise UsageError(f"a {self.name} machine can't share directories")
 
     def place(self, slot: str) -> str:
         """The properties that put a device into a place; may be empty."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from qemu_cli.errors import UsageError
-from qemu_cli.instance.model import Cdrom, Definition, Disk, Nic
+from qemu_cli.instance.model import Cdrom, Definition, Disk, Nic, Share
 from qemu_cli.profiles.base import Profile
 
 #: virtio-mmio transports of a microvm with its second I/O APIC.
@@ -22,6 +22,7 @@ class Microvm(Profile):
     cdrom_bus = "scsi"
     hotplug = False
     console = "ttyS0"
+    ram = "microvm.ram"
 
     def machine_options(self, definition: Definition) -> list[str]:
         return ["pcie=off", "rtc=on", "dump-guest-core=off"]
@@ -76,6 +77,10 @@ class Microvm(Profile):
 
     def nic(self, nic: Nic) -> str:
         return "virtio-net-device"
+
+    def share(self, share: Share) -> str:
+        kind = "vhost-user-fs" if share.driver == "virtiofs" else "virtio-9p"
+        return f"{kind}-device"
 
     def display(self) -> list[str]:
         raise UsageError("a microvm has no screen: use --display none")

@@ -18,7 +18,7 @@ what stays for life is on the root complex at a fixed device number:
 from collections.abc import Sequence
 
 from qemu_cli.errors import UsageError
-from qemu_cli.instance.model import Cdrom, Definition, Disk, Nic
+from qemu_cli.instance.model import Cdrom, Definition, Disk, Nic, Share
 from qemu_cli.profiles.base import Profile
 
 _FIRST_PORT_NUMBER = 0x08
@@ -122,6 +122,10 @@ class PciProfile(Profile):
         if bus == "scsi0":
             return f"scsi-cd,bus=scsi0.0,scsi-id={unit}"
         return f"ide-cd,bus=ide.{unit}"
+
+    def share(self, share: Share) -> str:
+        kind = "vhost-user-fs" if share.driver == "virtiofs" else "virtio-9p"
+        return f"{kind}-pci,bus={share.slot},addr=0x0"
 
     def nic(self, nic: Nic) -> str:
         # No option ROM: nobody boots from this card, and the firmware is

@@ -14,6 +14,7 @@ class Virt(PciProfile):
     disk_buses = ("virtio", "scsi", "nvme", "usb")
     cdrom_bus = "scsi"
     console = "ttyAMA0"
+    ram = "mach-virt.ram"
 
     def machine_options(self, definition: Definition) -> list[str]:
         # Under TCG the default GIC would be version 2: 8 CPUs at most.

@@ -56,16 +56,19 @@ class AddMemory(Step, frozen=True, tag=True):
 
     id: str
     size_bytes: int
+    shared: bool = False  # a program beside QEMU maps it
 
     def describe(self) -> str:
         return _message("object-add", self._options)
 
     @property
     def _options(self) -> dict[str, Any]:
+        kind = "memfd" if self.shared else "ram"
         return {
-            "qom-type": "memory-backend-ram",
+            "qom-type": f"memory-backend-{kind}",
             "id": self.id,
             "size": self.size_bytes,
+            **({"share": True} if self.shared else {}),
         }
 
     async def do(self, hands: Hands) -> None:

@@ -1,9 +1,11 @@
 #!/bin/bash
-# Build the tiny test guest out of Debian packages: vmlinuz and initrd.gz.
+# Build the tiny test guest out of Debian packages: vmlinuz and initrd.gz,
+# and the same with another kernel: vmlinuz-amd64 and initrd-amd64.gz.
 #
 #   tests/guest/build.sh DIRECTORY PACKAGE-CACHE
 #
-# The kernel is linux-image-cloud-amd64's; the initramfs holds busybox,
+# The kernel is linux-image-cloud-amd64's, the other one linux-image-amd64's,
+# which boots more slowly and knows 9p and AHCI; the initramfs holds busybox,
 # qemu-guest-agent and dropbear with the libraries they load, virtio
 # modules, and the files of tests/guest/rootfs, whose init says GUEST-READY
 # on the console (6 s under TCG).  An ssh server runs when the kernel's
@@ -22,13 +24,16 @@ here=$(realpath "$(dirname "$0")")
 mkdir -p "$out" "$cache/partial"
 work=$(mktemp -d "$out/build.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-kernel=$work/kernel user=$work/user initrd=$work/initrd
+user=$work/user initrd=$work/initrd
+
+# Two kernels: the one for clouds boots sooner, and the other one knows 9p.
+flavours="cloud-amd64 amd64"
 
 # The modules to load, and what they depend on, in this order.
 modules="virtio_pci virtio_mmio virtio_blk virtio_scsi sd_mod sr_mod virtio_net
     virtio_console virtio_balloon virtio_rng virtio_mem pvpanic_mmio
     pvpanic_pci button evdev ata_piix ahci isofs vfat nls_ascii nls_cp437
-    qemu_fw_cfg shpchp nvme e1000 9pnet_virtio 9p"
+    qemu_fw_cfg shpchp nvme e1000 fuse virtiofs 9pnet_virtio 9p"
 
 download() {
     # apt resolves against an empty dpkg status, so that it fetches the
@@ -39,19 +44,29 @@ download() {
         -o Dir::State::status="$cache/status" \
         -o Dir::Cache::archives="$cache" \
         install qemu-guest-agent busybox-static dropbear-bin >/dev/null
-    # The meta package names the versioned kernel.
-    local image
-    image=$(apt-cache depends linux-image-cloud-amd64 |
-        awk '/Depends: linux-image-[0-9]/ { print $2; exit }')
-    (cd "$cache" && apt-get -qq download \
-        -o APT::Sandbox::User=root "${image:?not known to apt}")
+    # The meta packages name the versioned kernels.
+    local flavour image
+    for flavour in $flavours; do
+        image=$(apt-cache depends "linux-image-$flavour" |
+            awk '/Depends: linux-image-[0-9]/ { print $2; exit }')
+        (cd "$cache" && apt-get -qq download \
+            -o APT::Sandbox::User=root "${image:?not known to apt}")
+    done
+}
+
+package_of() { # FLAVOUR
+    find "$cache" -name "linux-image-*-$1_*.deb" |
+        case $1 in
+        amd64) grep -v -e -cloud- ;;
+        *) cat ;;
+        esac | sort | tail -1
 }
 
 unpack() {
     local package
     for package in "$cache"/*.deb; do
         case ${package##*/} in
-        linux-image-*) dpkg-deb -x "$package" "$kernel" ;;
+        linux-image-*) ;; # see add_kernel
         libperl* | *-perl_*) ;; # the agent's package wants it, qemu-ga not
         busybox-static_* | qemu-guest-agent_* | dropbear-bin_* | \
             lib*.deb | zlib1g_*)
@@ -63,7 +78,7 @@ unpack() {
 add_programs() {
     local library_path loader agent dropbear program library
     mkdir -p "$initrd"/{bin,sbin,dev,proc,sys,tmp,run,var/run,mnt,root} \
-        "$initrd"/{mod,etc,usr/sbin,usr/bin,lib64,lib/x86_64-linux-gnu}
+        "$initrd"/{etc,usr/sbin,usr/bin,lib64,lib/x86_64-linux-gnu}
     busybox=$(find "$user" -type f -path '*bin/busybox' | head -1)
     agent=$(find "$user" -type f -name qemu-ga | head -1)
     dropbear=$(find "$user" -type f -path '*sbin/dropbear')
@@ -83,8 +98,6 @@ add_programs() {
     done
 }
 
-declare -A added=()
-
 add_module() { # PATH, relative to the kernel's module directory
     local needed
     [ -z "${added[$1]:-}" ] || return 0
@@ -93,16 +106,27 @@ add_module() { # PATH, relative to the kernel's module directory
     for needed in $(grep -m1 "^$1:" "$tree/modules.dep" | cut -d: -f2); do
         add_module "$needed"
     done
-    cp "$tree/$1" "$initrd/mod/"
-    echo "${1##*/}" >>"$initrd/mod/order"
+    cp "$tree/$1" "$part/mod/"
+    echo "${1##*/}" >>"$part/mod/order"
 }
 
-add_modules() {
-    local name path
+pack() { # DIRECTORY
+    (cd "$1" && find . | sort |
+        cpio -o -H newc --owner=0:0 --quiet | gzip -9n)
+}
+
+add_kernel() { # FLAVOUR
+    local kernel=$work/kernel-$1 part=$work/part-$1 name path
+    local -A added=()
+    mkdir -p "$kernel" "$part/mod" "$work/depmod/lib/modules"
+    # What no guest here has makes up most of it.
+    dpkg-deb --fsys-tarfile "$(package_of "$1")" |
+        tar -x -C "$kernel" --exclude '*/drivers/gpu' --exclude '*/sound' \
+            --exclude '*/drivers/media' --exclude '*/net/wireless' \
+            --exclude '*/net/ethernet/mellanox' --exclude '*/usr/share'
     # Debian 12 has them in /lib, 13 in /usr/lib, both one version only.
     tree=$(find "$kernel" -path '*/lib/modules/*' -prune -print)
     find "$tree" -name '*.ko.xz' -exec unxz {} +
-    mkdir -p "$work/depmod/lib/modules"
     ln -s "$tree" "$work/depmod/lib/modules/${tree##*/}"
     "$busybox" depmod -b "$work/depmod" "${tree##*/}"
     for name in $modules; do
@@ -111,17 +135,24 @@ add_modules() {
             grep -m1 -E "(^|/)${name//_/[-_]}\.ko$" || true)
         [ -z "$path" ] || add_module "$path"
     done
+    pack "$part" >"$work/modules-$1.gz"
+    cp "$kernel"/boot/vmlinuz-* "$out/vmlinuz-$1"
+    rm -rf "$kernel"
 }
 
-if ! compgen -G "$cache/linux-image-*.deb" >/dev/null ||
+if [ -z "$(package_of cloud-amd64)" ] || [ -z "$(package_of amd64)" ] ||
     ! compgen -G "$cache/dropbear-bin_*.deb" >/dev/null; then
     download
 fi
 unpack
 add_programs
-add_modules
 cp -R "$here/rootfs/." "$initrd/"
-(cd "$initrd" && find . | sort |
-    cpio -o -H newc --owner=0:0 --quiet | gzip -9n) >"$work/initrd.gz"
-cp "$kernel"/boot/vmlinuz-* "$out/vmlinuz"
-mv "$work/initrd.gz" "$out/initrd.gz" # last: it says that all is there
+pack "$initrd" >"$work/programs.gz"
+for flavour in $flavours; do
+    add_kernel "$flavour"
+    # The kernel unpacks one archive after another.
+    cat "$work/programs.gz" "$work/modules-$flavour.gz" \
+        >"$out/initrd-$flavour.gz"
+done
+mv "$out/vmlinuz-cloud-amd64" "$out/vmlinuz"
+mv "$out/initrd-cloud-amd64.gz" "$out/initrd.gz" # last: all is there

@@ -27,6 +27,12 @@ class Guest:
         self.name = name
         self.paths = home.paths.instance(name)
 
+    def start(self):
+        """Start it, and wait for its agent and its shell."""
+        ok(self.home("start", self.name))
+        ok(self.home("wait", self.name, "--for", "agent"))
+        ok(self.home("wait", self.name, "--for", "console:guest#"))
+
     def qemu(self, *words, stdin=b"", timeout_s=3 * TIMEOUT_S):
         """Run ``qemu``; what goes in and out are bytes."""
         return subprocess.run(
@@ -121,11 +127,12 @@ def boot(guest_home, tiny_guest):
 
     home = guest_home
 
-    def boot(name, *options, append=""):
+    def boot(name, *options, append="", start=True):
         guest = Guest(home, name)
         create = ("create", name, "--kernel", tiny_guest.kernel)
         create += ("--initrd", tiny_guest.initrd, "--accel", "tcg")
         create += ("--append", f"console=ttyS0 quiet {append}")
+        # An option that is given twice counts as it was given last.
         ok(home(*create, "--disk", "32M", *options))
         disk = guest.paths.directory / "disk0.qcow2"
         raw = disk.with_suffix(".raw")
@@ -135,9 +142,8 @@ def boot(guest_home, tiny_guest):
         convert = ("qemu-img", "convert", "-f", "raw", "-O", "qcow2")
         subprocess.run([*convert, raw, disk], check=True)
         raw.unlink()
-        ok(home("start", name))
-        ok(home("wait", name, "--for", "agent"))
-        ok(home("wait", name, "--for", "console:guest#"))
+        if start:
+            guest.start()
         return guest
 
     return boot

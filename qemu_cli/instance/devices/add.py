@@ -39,6 +39,7 @@ _ELSEWHERE = {
     "the drive",
     "memory": "'qemu memory set' plugs in memory",
     "cpu": "'qemu cpu set' plugs in CPUs",
+    "shared directory": "'qemu share add' shares directories",
 }
 
 _NIC = "virtio-net-pci"

@@ -22,7 +22,6 @@ from qemu_cli.instance.disks.slots import plugged
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.model import Dimm
 from qemu_cli.instance.vm import VM
-from qemu_cli.paths import InstancePaths
 from qemu_cli.steps import Plan
 from qemu_cli.steps.block import Plug, Unplug
 from qemu_cli.steps.plug import AddMemory, DropMemory
@@ -205,7 +204,7 @@ def _plans(
     title = f"{_ACTION} {paths.name}"
     if more_mib > 0:
         dimm = next_dimm(vm.name, memory, more_mib)
-        yield _plan_add(host, paths, memory, dimm)
+        yield _plan_add(host, vm, memory, dimm)
         return
     going = outgoing(vm.name, memory, -more_mib)
     if going:
@@ -226,15 +225,16 @@ def _plans(
         yield Plan(title, (define,))
 
 
-def _plan_add(
-    host: Host, paths: InstancePaths, memory: Memory, dimm: Dimm
-) -> Plan:
+def _plan_add(host: Host, vm: VM, memory: Memory, dimm: Dimm) -> Plan:
+    paths = vm.paths
+    words = vm.process.argv if vm.process else ()
+    shared = any(word.startswith("memory-backend-memfd,") for word in words)
     now = memory._replace(dimms=(*memory.dimms, dimm))
     return Plan(
         f"{_ACTION} {paths.name} {dimm.id}",
         (
             edit.edit(host, paths, _pieces(now)).step,
-            AddMemory(f"{BACKEND}{dimm.id}", dimm.size_mib * _MIB),
+            AddMemory(f"{BACKEND}{dimm.id}", dimm.size_mib * _MIB, shared),
             Plug(properties(dimm_device(dimm))),
         ),
     )

@@ -20,6 +20,7 @@ from qemu_cli.suggest import did_you_mean
 
 #: What has commands of its own.
 _ELSEWHERE = {
+    "shared directory": "'qemu share remove {name} TAG' does it",
     "disk": "'qemu disk remove {name} {id}' removes a disk",
     "cdrom": "'qemu cdrom eject {name} {id}' empties the drive",
     "memory": "'qemu memory set {name} SIZE' changes the memory",

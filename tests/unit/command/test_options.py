@@ -22,7 +22,7 @@ class Motto(CreateOptions):
     def add(self, parser):
         parser.add_argument("--motto")
 
-    def extra(self, args):
+    def extra(self, args, host):
         if args.motto is None:
             return None
         if not args.motto:

@@ -94,6 +94,22 @@ id = "cdrom0"
 slot = "sata:0"
 file = "/srv/debian.iso"
 """
+SHARES = """
+[[shares]]
+id = "share1"
+tag = "src"
+directory = "/srv/a, b"
+driver = "9p"
+slot = "{slot}"
+read_only = true
+
+[[shares]]
+id = "share2"
+tag = "work"
+directory = "/srv/work"
+driver = "virtiofs"
+slot = "{other}"
+"""
 
 
 def _pci(profile: str, arch: str, machine: str) -> str:
@@ -117,6 +133,16 @@ DEFINITIONS = {
     + _pci("q35", "x86_64", "pc-q35-7.2")
     + UEFI.format(code="/usr/share/OVMF/OVMF_CODE_4M.fd")
     + _ON_PORTS,
+    "q35-shares-x86_64": _pci("q35", "x86_64", "pc-q35-7.2")
+    + SHARES.format(slot="rp2", other="rp3")
+    + """
+[[dimms]]
+id = "dimm1"
+size_mib = 128
+slot = 0
+""",
+    "microvm-shares-x86_64": _microvm("tcg")
+    + SHARES.format(slot="mmio", other="mmio"),
     "microvm-bios-x86_64": _microvm("tcg"),
     "microvm-kvm-x86_64": _microvm("kvm"),
     "virt-bios-aarch64": _pci("virt", "aarch64", "virt-7.2") + _ON_PORTS,

@@ -318,7 +318,9 @@ def test_what_plug_ins_give(web: InstancePaths) -> None:
     def seed(vm: Newborn) -> Parts:
         told.append(vm)
         file = NewFile("seed.iso", b"\0", "a seed")
-        return Parts("guest", (file,), ("seed.iso",), {"a": 1})
+        return Parts(
+            "guest", files=(file,), cdroms=("seed.iso",), table={"a": 1}
+        )
 
     def tag(vm: Newborn) -> Parts:
         return Parts("guest", table={"b": 2})

@@ -22,6 +22,7 @@ from qemu_cli.instance.model import (
     Kernel,
     Machine,
     Nic,
+    Share,
 )
 
 MINIMAL = Definition(
@@ -50,6 +51,10 @@ FULL = msgspec.structs.replace(
              slot="scsi0:0", cache="none", read_only=True),
     ),
     cdroms=(Cdrom(id="cdrom0", slot="sata:0"),),
+    shares=(
+        Share(id="share1", tag="a.b", directory="/srv/a, b", driver="9p",
+              slot="rp5", read_only=True),
+    ),
     nics=(
         Nic(
             id="net0",

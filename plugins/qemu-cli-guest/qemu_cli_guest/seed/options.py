@@ -9,6 +9,7 @@ from typing import Any
 
 from qemu_cli.command.options import CreateOptions, exclude
 from qemu_cli.errors import NotFoundError, UsageError
+from qemu_cli.instance.host import Host
 from qemu_cli.instance.parts import Newborn, NewFile, Parts
 from qemu_cli_guest.seed import FILE, data, iso
 
@@ -65,7 +66,7 @@ class CloudInit(CreateOptions):
         exclude(parser, own, *made)
 
     def extra(
-        self, args: argparse.Namespace
+        self, args: argparse.Namespace, host: Host
     ) -> Callable[[Newborn], Parts] | None:
         if args.hostname is not None and not _HOSTNAME.fullmatch(
             args.hostname
