@@ -53,6 +53,9 @@ QEMU10_PACKAGES := debootstrap debian-archive-keyring patchelf
 
 run_tests = PATH=$(1):$$PATH $(1)/python tests/none_left.py $(1)/pytest -q \
     --durations 12 --durations-min 8
+QEMU10_ENVIRONMENT = QEMU_CLI_CONFIG_QEMU_PATH=$(QEMU10)/bin \
+    QEMU_MODULE_DIR=$(QEMU10)/root/usr/lib/x86_64-linux-gnu/qemu \
+    QEMU_CLI_TEST_QEMU=$(QEMU10)/bin/qemu-system-x86_64
 # Tests of a file share a guest.
 SPREAD := -n 2 --dist loadfile
 
@@ -97,13 +100,12 @@ plugins: test-packages $(PLUGINS_VENV)/installed \
 	QEMU_CLI_HOME=$(ALONE) $(PLUGINS_BIN)/qemu plugin doctor
 	$(call run_tests,$(PLUGINS_BIN)) $(SPREAD) plugins tests/together $(ARGS)
 
-test-qemu10: test-packages $(VENV)/installed $(VENV)/tools $(GUEST)/initrd.gz
+test-qemu10: test-packages $(VENV)/installed $(VENV)/tools \
+    $(PLUGINS_VENV)/installed $(GUEST)/initrd.gz
 	@tools/packages.sh $(QEMU10_PACKAGES)
 	$(if $(filter 0,$(shell id -u)),,sudo) tools/qemu10.sh $(QEMU10)
-	QEMU_MODULE_DIR=$(QEMU10)/root/usr/lib/x86_64-linux-gnu/qemu \
-	    QEMU_CLI_CONFIG_QEMU_PATH=$(QEMU10)/bin \
-	    QEMU_CLI_TEST_QEMU=$(QEMU10)/bin/qemu-system-x86_64 \
-	    $(call run_tests,$(BIN)) -n 2 tests/functional $(ARGS)
+	$(QEMU10_ENVIRONMENT) $(call run_tests,$(BIN)) -n 3 tests/functional $(ARGS)
+	$(QEMU10_ENVIRONMENT) $(call run_tests,$(PLUGINS_BIN)) $(SPREAD) plugins $(ARGS)
 
 bench: demo-packages $(VENV)/installed $(PLUGINS_VENV)/installed \
     $(GUEST)/initrd.gz

@@ -1,9 +1,10 @@
 """What VMs share, for ``qemu share list``."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from qemu_cli.errors import QemuCliError
 from qemu_cli.instance.model import Share
 from qemu_cli.instance.vm import VM
 
@@ -24,16 +25,26 @@ class Row(NamedTuple):
     problem: str | None = None
 
 
-def rows(vms: Iterable[VM]) -> list[Row]:
-    """The shares of VMs, as they are defined."""
-    return [
-        Row(
-            *(vm.name, share.tag, share.directory, share.driver),
-            *(share.read_only, mount_command(share), _problem(vm, share)),
-        )
-        for vm in vms
-        for share in vm.definition.shares
-    ]
+def rows(vms: Iterable[VM], warn: Callable[[str], object]) -> list[Row]:
+    """The shares of VMs, as they are defined.
+
+    :param warn: told of VMs whose definitions can't be read
+    """
+    found = []
+    for vm in vms:
+        try:
+            shares = vm.definition.shares
+        except QemuCliError as error:
+            warn(f"{vm.name}: {error}")
+            continue
+        found += [
+            Row(
+                *(vm.name, share.tag, share.directory, share.driver),
+                *(share.read_only, mount_command(share), _problem(vm, share)),
+            )
+            for share in shares
+        ]
+    return found
 
 
 def mount_command(share: Share) -> str:

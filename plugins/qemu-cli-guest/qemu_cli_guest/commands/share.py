@@ -40,7 +40,7 @@ class ShareList(Lister):
         vms = resolve.select(
             *(host.paths, names), probe=host.probe, every=not names
         )
-        return columns, rows(vms)
+        return columns, rows(vms, self.app.ui.warn)
 
 
 class ShareAdd(Planned):

@@ -299,6 +299,21 @@ def test_a_clone_has_it_too(stopped, shared):
     ok(stopped("delete", "other", "--yes"))
 
 
+def test_a_definition_that_is_broken_hides_no_other(stopped, shared):
+    ok(stopped("share", "add", "stopped", f"{shared}:s"))
+    ok(stopped("create", "broken", "--accel", "tcg"))
+    file = stopped.paths.instance("broken").definition
+    kept = file.read_text()
+    file.write_text("format = [")
+    listed = ok(stopped("share", "list", "-f", "json"))
+    assert [row["vm"] for row in listed.json if row["tag"] == "s"] == [
+        "stopped"
+    ]
+    assert "broken: " in listed.err
+    file.write_text(kept)
+    ok(stopped("delete", "broken", "--yes"))
+
+
 #: The keys of ``-f json``, and what each is; only ever added to.
 SCHEMA = {
     **dict.fromkeys(("vm", "tag", "directory", "driver"), str),
