@@ -19,6 +19,16 @@ from qemu_cli.testing.home import QemuHome
 TIMEOUT_S = 60.0
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "boots: a guest is booted for it")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "boot" in item.fixturenames:
+            item.add_marker("boots")
+
+
 class Guest:
     """A guest that runs, and ``qemu`` to reach it."""
 

@@ -98,7 +98,8 @@ def mounted(boot, name, directory, option, tiny_guest=None):
 
 
 @pytest.fixture(params=["virtiofs", "ninep"])
-def guest(request):
+def guest(request, boot):
+    # "boot" tells that these boot.
     return request.getfixturevalue(request.param)
 
 
