@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import cliff.app
 
-from qemu_cli import __version__, extensions
+from qemu_cli import __version__, extensions, globaloptions, streams
 from qemu_cli.command.base import Parser
 from qemu_cli.commandmanager import (
     CommandManager,
@@ -19,7 +19,7 @@ from qemu_cli.commandmanager import (
 )
 from qemu_cli.config import Config
 from qemu_cli.errors import QemuCliError, UsageError
-from qemu_cli.extensions import Hooks
+from qemu_cli.hooks import Hooks
 from qemu_cli.paths import Paths
 from qemu_cli.qmp.sessions import Sessions
 from qemu_cli.settings import (
@@ -175,63 +175,7 @@ class QemuApp(cliff.app.App):
             usage="qemu [OPTION…] COMMAND [ARGUMENT…]",
             add_help=False,
         )
-        parser.add_argument(
-            "-c",
-            dest="settings",
-            metavar="KEY=VALUE",
-            action="append",
-            default=[],
-            help="a setting for this run (repeatable)",
-        )
-        parser.add_argument(
-            "-v",
-            "--verbose",
-            dest="verbose_level",
-            action="count",
-            default=1,
-            help="say more; -vv shows what libraries log",
-        )
-        parser.add_argument(
-            "-q",
-            "--quiet",
-            dest="verbose_level",
-            action="store_const",
-            const=0,
-            help="say nothing but warnings and errors",
-        )
-        parser.add_argument(
-            "--debug", action="store_true", help="show tracebacks"
-        )
-        parser.add_argument(
-            "--log-file", metavar="FILE", help="write a log, at any -v or -q"
-        )
-        parser.add_argument(
-            "--trace-qmp",
-            action="store_true",
-            help="show what is said to QEMU and what it answers",
-        )
-        parser.add_argument(
-            "--no-pager",
-            action="store_true",
-            help="show what is long without a pager",
-        )
-        parser.add_argument(
-            "--version",
-            action="version",
-            version=f"qemu-cli {version}",
-            help="show the version and exit",
-        )
-        parser.add_argument(
-            "-h",
-            "--help",
-            dest="deferred_help",
-            action="store_true",
-            help="show all commands, or the help of the one that follows",
-        )
-        # As in git: what follows the first word is the command's.
-        parser.add_argument(
-            "words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS
-        )
+        globaloptions.add(parser, version)
         return parser
 
     def configure_logging(self) -> None:
@@ -429,42 +373,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: the words after ``qemu``; None: those of this process
     :return: the exit code
     """
-    _open_closed_streams()
+    streams.open_closed()
     try:
         code = QemuApp().run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
     except BrokenPipeError:
-        _give_up_stdout()  # its reader went away, as head(1) does
+        streams.give_up_stdout()  # its reader went away, as head(1) does
         return 141
     except OSError as error:  # the disk that stdout goes to is full
         UI(sys.stdin, sys.stderr).error(f"stdout: {error.strerror}")
-        _give_up_stdout()
+        streams.give_up_stdout()
         return 1
     except KeyboardInterrupt:
         return 130
     return code
-
-
-def _give_up_stdout() -> None:
-    """Python flushes once more when it leaves; let that do no harm."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _open_closed_streams() -> None:
-    """Put /dev/null where the caller closed a standard stream.
-
-    Otherwise the next file or socket opened would become our stdout.
-    """
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        stream = getattr(sys, name)
-        if stream is None:
-            # The lowest free number: that of the stream itself.
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
-            mode = "w" if number else "r"
-            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
-        elif number == 1 and stream.errors == "strict":
-            # Data is never a reason to fail half-way through a table.
-            stream.reconfigure(errors="backslashreplace")
-        elif number == 1 and stream.errors == "surrogateescape":
-            # The locale C: Python takes it for ASCII, and we have arrows.
-            stream.reconfigure(encoding="utf-8", errors="surrogateescape")

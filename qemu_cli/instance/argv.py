@@ -1,26 +1,14 @@
 """The QEMU command line of a definition.  Pure: looks at nothing."""
 
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from qemu_cli.instance.model import (
-    Cdrom,
-    Cpu,
-    Definition,
-    Device,
-    Dimm,
-    Disk,
-    Nic,
-    Share,
-)
+from qemu_cli.instance import spelling
+from qemu_cli.instance.model import Definition
+from qemu_cli.instance.spelling import blockdev, compact, escape
 from qemu_cli.paths import InstancePaths
 from qemu_cli.profiles.base import Profile
-
-#: What stands before the id of a DIMM in that of its back-end.
-BACKEND = "mem-"
 
 SANDBOX = (
     "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
@@ -80,15 +68,15 @@ def build(
     for device in profile.controllers(definition):
         argv += ["-device", device]
     for cpu in definition.cpus:
-        argv += ["-device", cpu_device(cpu)]
+        argv += ["-device", spelling.cpu_device(cpu)]
     for dimm in definition.dimms:
-        memory = dimm_memory(dimm, shared=definition.shares_memory)
-        argv += ["-object", memory, "-device", dimm_device(dimm)]
+        memory = spelling.dimm_memory(dimm, shared=definition.shares_memory)
+        argv += ["-object", memory, "-device", spelling.dimm_device(dimm)]
     # Those on USB come last: their controller may be one of these.
-    on_usb = [each for each in definition.devices if is_on_usb(each)]
+    on_usb = [each for each in definition.devices if spelling.is_on_usb(each)]
     for each in definition.devices:
         if each not in on_usb:
-            argv += ["-device", other_device(each, profile)]
+            argv += ["-device", spelling.other_device(each, profile)]
     argv += _character_devices(profile, paths, where)
     if profile.bare:  # the buses of what follows are in there
         argv += [*extra, *definition.qemu_args]
@@ -98,17 +86,17 @@ def build(
             argv += ["-device", device]
     order = 1
     for disk in definition.disks:
-        argv += _disk(disk, profile, paths, order)
+        argv += spelling.disk(disk, profile, paths, order)
         order += 1
     for cdrom in definition.cdroms:
-        argv += _cdrom(cdrom, profile, paths, order)
+        argv += spelling.cdrom(cdrom, profile, paths, order)
         order += 1
     for nic in definition.nics:
-        argv += _nic(nic, profile)
+        argv += spelling.nic(nic, profile)
     for share in definition.shares:
-        argv += _share(share, profile, where)
+        argv += spelling.share(share, profile, where)
     for each in on_usb:
-        argv += ["-device", other_device(each, profile)]
+        argv += ["-device", spelling.other_device(each, profile)]
     if incoming:
         argv += ["-incoming", "defer"]
     if paused:
@@ -140,37 +128,6 @@ def pasteable(argv: Sequence[str]) -> str:
         else:
             lines[-1] += f" {shlex.quote(word)}"
     return " \\\n  ".join(lines)
-
-
-def escape(value: str) -> str:
-    """Double the commas, as QEMU's option syntax wants."""
-    return value.replace(",", ",,")
-
-
-def blockdev(
-    node: str, file: Path, image_format: str, *, cache: str, read_only: bool
-) -> dict[str, Any]:
-    """Return the ``-blockdev`` node of an image (QAPI BlockdevOptions)."""
-    flags = {
-        "direct": cache in ("none", "directsync"),
-        "no-flush": cache == "unsafe",
-    }
-    device = file.is_block_device()
-    return {
-        "driver": image_format,
-        "node-name": node,
-        "read-only": read_only,
-        "discard": "unmap",
-        "cache": flags,
-        "file": {
-            "driver": "host_device" if device else "file",
-            "filename": str(file),
-            "node-name": f"{node}-file",
-            "read-only": read_only,
-            "discard": "unmap",
-            "cache": flags,
-        },
-    }
 
 
 def _machine(
@@ -211,28 +168,6 @@ def _shared_memory(definition: Definition, profile: Profile) -> list[str]:
     return [
         "-object",
         f"memory-backend-memfd,id={profile.ram},{size},share=on",
-    ]
-
-
-def _share(share: Share, profile: Profile, where: InstancePaths) -> list[str]:
-    front = f"{profile.share(share)},id={share.id}"
-    if share.driver == "virtiofs":
-        socket = escape(str(where.share_socket(share.id)))
-        return [
-            *("-chardev", f"socket,id={share.id}-fs,path={socket}"),
-            *("-device", f"{front},chardev={share.id}-fs,tag={share.tag}"),
-        ]
-    back = (
-        f"local,id={share.id}-fs,path={escape(share.directory)},"
-        # Files are the user's own, as if the guest's root were this user;
-        # directories of several file systems get inode numbers that differ.
-        "security_model=none,multidevs=remap"
-    )
-    if share.read_only:
-        back += ",readonly=on"
-    return [
-        *("-fsdev", back),
-        *("-device", f"{front},fsdev={share.id}-fs,mount_tag={share.tag}"),
     ]
 
 
@@ -292,7 +227,7 @@ def _firmware(definition: Definition, paths: InstancePaths) -> list[str]:
         cache="writeback",
         read_only=False,
     )
-    argv = ["-blockdev", _json(code), "-blockdev", _json(nvram)]
+    argv = ["-blockdev", compact(code), "-blockdev", compact(nvram)]
     # The firmware writes it in system management mode, which only x86
     # has; on ARM nothing could write it then (firmware.json, requires-smm).
     if firmware.secure_boot and definition.arch in ("x86_64", "i386"):
@@ -351,137 +286,3 @@ def _tpm(
         "-device",
         f"{profile.tpm()},tpmdev=tpm0",
     ]
-
-
-def _disk(
-    disk: Disk, profile: Profile, paths: InstancePaths, order: int
-) -> list[str]:
-    node = disk_node(disk, disk.id, paths)
-    device = disk_device(disk, disk.id, profile)
-    if not profile.bare:
-        device += f",bootindex={order}"
-    return ["-blockdev", _json(node), "-device", device]
-
-
-def disk_node(disk: Disk, name: str, paths: InstancePaths) -> dict[str, Any]:
-    """Return the block node of a disk.
-
-    :param name: what to call it; at the start, as the disk
-    """
-    return blockdev(
-        name,
-        paths.directory / disk.file,
-        disk.format,
-        cache=disk.cache,
-        read_only=disk.read_only,
-    )
-
-
-def disk_device(disk: Disk, node: str, profile: Profile) -> str:
-    """Return the front-end of a disk, without its place in the boot order.
-
-    :param node: the block node behind it
-    """
-    device = f"{profile.disk(disk)},drive={node},id={disk.id}"
-    if disk.bus != "usb":
-        through = disk.cache in ("writethrough", "directsync")
-        if disk.bus != "nvme":
-            device += f",write-cache={'off' if through else 'on'}"
-        if not profile.bare and "serial" not in disk.properties:
-            device += f",serial={disk.id}"
-    return device + _more(disk)
-
-
-def _more(device: Disk | Cdrom | Nic) -> str:
-    """What the definition says to a front-end in addition."""
-    return "".join(
-        f",{key}={escape(value)}" for key, value in device.properties.items()
-    )
-
-
-def _cdrom(
-    cdrom: Cdrom, profile: Profile, paths: InstancePaths, order: int
-) -> list[str]:
-    front = f"{profile.cdrom(cdrom)},id={cdrom.id}"
-    if not profile.bare:
-        front += f",bootindex={order}"
-    front += _more(cdrom)
-    if cdrom.file is None:
-        return ["-device", front]
-    node = cdrom_node(paths.directory / cdrom.file, cdrom.id)
-    return ["-blockdev", _json(node), "-device", f"{front},drive={cdrom.id}"]
-
-
-def cdrom_node(file: Path, name: str) -> dict[str, Any]:
-    """Return the block node of a CD.
-
-    :param name: what to call it; at the start, as the drive
-    """
-    return blockdev(name, file, "raw", cache="writeback", read_only=True)
-
-
-def _nic(nic: Nic, profile: Profile) -> list[str]:
-    if nic.backend == "user":
-        netdev = f"user,id={nic.id}"
-        for forward in nic.forwards:
-            netdev += (
-                f",hostfwd={forward.protocol}:{forward.host_address}:"
-                f"{forward.host_port}-:{forward.guest_port}"
-            )
-    else:
-        netdev = f"bridge,id={nic.id},br={nic.bridge}"
-    return ["-netdev", netdev, "-device", nic_device(nic, profile)]
-
-
-def nic_device(nic: Nic, profile: Profile) -> str:
-    """Return the front-end of a NIC, whose backend has the same id."""
-    device = f"{profile.nic(nic)},netdev={nic.id},mac={nic.mac},id={nic.id}"
-    return device + _more(nic)
-
-
-def other_device(device: Device, profile: Profile) -> str:
-    """Return the argument of ``-device`` for any other device."""
-    words = [device.driver, f"id={device.id}"]
-    if place := profile.place(device.slot):
-        words.append(place)
-    for key, value in device.options.items():
-        words.append(f"{key}={escape(option_text(value))}")
-    return ",".join(words)
-
-
-def cpu_device(cpu: Cpu) -> str:
-    """Return a CPU that is there from the start, as if plugged in."""
-    place = "".join(f",{key}={value}" for key, value in cpu.place.items())
-    return f"{cpu.driver},id={cpu.id}{place}"
-
-
-def dimm_memory(dimm: Dimm, *, shared: bool) -> str:
-    """Return the back-end of a DIMM.
-
-    :param shared: a program beside QEMU maps it
-    """
-    size = f"id={BACKEND}{dimm.id},size={dimm.size_mib}M"
-    if shared:
-        return f"memory-backend-memfd,{size},share=on"
-    return f"memory-backend-ram,{size}"
-
-
-def dimm_device(dimm: Dimm) -> str:
-    """Return the front-end of a DIMM."""
-    return f"pc-dimm,id={dimm.id},memdev={BACKEND}{dimm.id},slot={dimm.slot}"
-
-
-def option_text(value: bool | int | str) -> str:
-    """Return a value as QEMU's option syntax has it."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return str(value)
-
-
-def is_on_usb(device: Device) -> bool:
-    """Whether a device hangs on the USB controller."""
-    return device.slot.startswith("usb:")
-
-
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, separators=(",", ":"))

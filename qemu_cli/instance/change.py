@@ -15,10 +15,11 @@ from qemu_cli.errors import (
     QemuCliError,
     StateError,
 )
-from qemu_cli.instance import history, rotation, vm
+from qemu_cli.instance import history, rotation
 from qemu_cli.instance.exports import records
 from qemu_cli.instance.hands import Hands
 from qemu_cli.instance.host import Host, known_facts
+from qemu_cli.instance.looking import look
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
 from qemu_cli.proc import ProcFS
@@ -40,7 +41,7 @@ async def changing(
     async with claimed(host, paths, *others):
         if not paths.directory.is_dir():
             raise StateError(f"the instance '{paths.name}' is gone")
-        found = vm.look(host.paths, [paths.name], ProcFS(), host.probe)[0]
+        found = look(host.paths, [paths.name], ProcFS(), host.probe)[0]
         if found.alive:
             rotation.while_running(host, paths)
         else:
@@ -87,7 +88,7 @@ async def attending(host: Host, now: VM) -> AsyncIterator[VM]:
         known = again(host.paths, procfs, now)
         if known is None:
             raise StateError(f"'{now.name}' has ended")
-        found = vm.look(host.paths, [known], procfs, host.probe)[0]
+        found = look(host.paths, [known], procfs, host.probe)[0]
         yield await asked(host, found)
 
 
@@ -218,6 +219,6 @@ def settle(
         at=history.exit_time(paths),
         reason=reason,
     )
-    facts = known_facts(vm.VM(paths.name, paths, "stopped"))
+    facts = known_facts(VM(paths.name, paths, "stopped"))
     if facts:
         host.hooks.after_exit(facts, reason)

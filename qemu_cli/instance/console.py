@@ -14,8 +14,8 @@ from typing import Literal
 
 from qemu_cli.errors import StateError
 from qemu_cli.instance import process
-from qemu_cli.instance import vm as vms
 from qemu_cli.instance.host import Host
+from qemu_cli.instance.looking import look
 from qemu_cli.instance.vm import VM
 from qemu_cli.proc import ProcFS
 from qemu_cli.qmp import lock
@@ -146,7 +146,7 @@ async def how_it_ended(host: Host, vm: VM) -> VM:
                 await process.gone(pidfd, _END_TIMEOUT_S)
             finally:
                 os.close(pidfd)
-    return vms.look(host.paths, [vm.name], ProcFS(), host.probe)[0]
+    return look(host.paths, [vm.name], ProcFS(), host.probe)[0]
 
 
 async def _read(descriptor: int) -> bytes:

@@ -8,9 +8,9 @@ from contextlib import suppress
 from qemu_cli import settings
 from qemu_cli.errors import NotFoundError, QemuCliError, TimedOutError
 from qemu_cli.instance import change, history, logs, process, shutdown
-from qemu_cli.instance import vm as vms
 from qemu_cli.instance.delete import delete
 from qemu_cli.instance.host import Host
+from qemu_cli.instance.looking import look
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
 from qemu_cli.proc import ProcFS
@@ -103,7 +103,7 @@ async def remove(host: Host, paths: InstancePaths) -> None:
 
 
 def _look(host: Host, paths: InstancePaths) -> VM:
-    return vms.look(host.paths, [paths.name], ProcFS(), host.probe)[0]
+    return look(host.paths, [paths.name], ProcFS(), host.probe)[0]
 
 
 async def _copy(

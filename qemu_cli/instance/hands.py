@@ -7,8 +7,9 @@ from typing import Any
 
 from qemu_cli import settings
 from qemu_cli.errors import ConnectionLostError, TimedOutError
-from qemu_cli.instance import process, vm
+from qemu_cli.instance import process
 from qemu_cli.instance.host import Host
+from qemu_cli.instance.looking import look
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
 from qemu_cli.proc import ProcFS
@@ -37,7 +38,7 @@ class Hands:
     def _look(self) -> VM:
         if self._stranger:
             return self._look_at(self._stranger)
-        return vm.look(
+        return look(
             self._host.paths, [self._paths.name], ProcFS(), self._host.probe
         )[0]
 
@@ -49,7 +50,7 @@ class Hands:
             state="stopped", process=None, run_state=None
         )
         if stranger.process is None:  # not here: only its monitor tells
-            return vm.look(
+            return look(
                 self._host.paths, [stranger], ProcFS(), self._host.probe
             )[0]
         return again(self._host.paths, ProcFS(), stranger) or ended

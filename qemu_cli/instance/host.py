@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from qemu_cli import settings
 from qemu_cli.config import Config
 from qemu_cli.errors import QemuCliError
-from qemu_cli.extensions import Hooks
 from qemu_cli.hookfacts import VMFacts
+from qemu_cli.hooks import Hooks
 from qemu_cli.paths import InstancePaths, Paths
 from qemu_cli.proc import ProcFS
 from qemu_cli.progress import Unit

@@ -26,7 +26,7 @@ from qemu_cli.errors import (
 )
 from qemu_cli.instance import recorder
 from qemu_cli.instance.failures import hint_for
-from qemu_cli.instance.vm import read_pid
+from qemu_cli.instance.pid_file import read_pid
 from qemu_cli.paths import InstancePaths
 from qemu_cli.proc import Process, ProcFS
 from qemu_cli.qmp.probe import Answer, Talk, Target

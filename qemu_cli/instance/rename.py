@@ -23,6 +23,7 @@ from qemu_cli.instance import (
 from qemu_cli.instance.discovery import joined
 from qemu_cli.instance.exports import held
 from qemu_cli.instance.host import Host
+from qemu_cli.instance.looking import look
 from qemu_cli.instance.names import check_name
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
@@ -59,9 +60,7 @@ async def rename(
                 hint="try again",
             )
         names = [paths.name for paths in others]
-        _check_stopped(
-            [now, *vm.look(host.paths, names, ProcFS(), host.probe)]
-        )
+        _check_stopped([now, *look(host.paths, names, ProcFS(), host.probe)])
         _check_definitions(host, old, users)
         for paths, _ in found:
             _check_unsaved(paths, old)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from qemu_cli.errors import NotFoundError, UsageError
 from qemu_cli.instance import vm as vms
 from qemu_cli.instance.host import Host
-from qemu_cli.instance.vm import VM, Probe
+from qemu_cli.instance.looking import Probe, look
+from qemu_cli.instance.vm import VM
 from qemu_cli.paths import Paths
 from qemu_cli.proc import ProcFS
 from qemu_cli.suggest import did_you_mean
@@ -61,7 +62,7 @@ def select(
     wanted: Iterable[str | VM] = everyone()
     if not every:
         wanted = _match(paths, references, known, others)
-    found = vms.look(paths, wanted, procfs, probe)
+    found = look(paths, wanted, procfs, probe)
     return [vm for vm in found if not states or vm.state in states]
 
 
@@ -85,7 +86,7 @@ def resolve(
     [wanted] = _match(paths, [reference], known, others)
     if isinstance(wanted, VM):
         raise vms.no_instance(wanted, why)
-    return vms.look(paths, [wanted], procfs, probe)[0]
+    return look(paths, [wanted], procfs, probe)[0]
 
 
 def anyone(host: Host, reference: str, *, ask: bool = True) -> VM:
@@ -101,7 +102,7 @@ def anyone(host: Host, reference: str, *, ask: bool = True) -> VM:
     )
     if isinstance(wanted, VM) and not ask:
         return wanted
-    return vms.look(host.paths, [wanted], procfs, host.probe)[0]
+    return look(host.paths, [wanted], procfs, host.probe)[0]
 
 
 def _match(

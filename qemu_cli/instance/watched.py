@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 from qemu_cli.errors import StateError
-from qemu_cli.instance import vm as vms
+from qemu_cli.instance import looking
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.vm import VM
 from qemu_cli.proc import ProcFS
@@ -65,4 +65,4 @@ def look(host: Host, vm: VM) -> VM:
         if now is None:
             return vm._replace(state="stopped", process=None, run_state=None)
         wanted = now
-    return vms.look(host.paths, [wanted], procfs, host.probe)[0]
+    return looking.look(host.paths, [wanted], procfs, host.probe)[0]

@@ -1,4 +1,4 @@
-"""Talk to a running QEMU.  The only importer of ``qemu.qmp``.
+"""Talk to a running QEMU.
 
 A QMP socket serves one client at a time; a second one hangs without a
 greeting.  So nobody keeps a monitor for longer than it needs it::
@@ -21,33 +21,16 @@ else started has one monitor: waiting holds that.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from qemu.qmp import (
-    ConnectError,
-    EventListener,
-    ExecuteError,
-    Message,
-    QMPClient,
-    QMPError,
-    Runstate,
-)
-
-from qemu_cli.errors import (
-    BusyError,
-    ConnectionLostError,
-    QemuCliError,
-    RefusedError,
-    StateError,
-    TimedOutError,
-)
+from qemu_cli.errors import BusyError, StateError
 from qemu_cli.qmp import hmp, human, jobs, lock
 from qemu_cli.qmp.address import Monitors
 from qemu_cli.qmp.connect import busy, check_running, connect, unanswered
+from qemu_cli.qmp.link import Heard, Link, Message, opened
 from qemu_cli.qmp.shared import Shared
-from qemu_cli.qmp.trace import Trace
 
 if TYPE_CHECKING:
     from qemu_cli.qmp.sessions import Sessions
@@ -55,9 +38,6 @@ if TYPE_CHECKING:
 #: Most commands answer in a millisecond; a main loop that is busy with
 #: storage can need seconds.
 REPLY_TIMEOUT_S = 60.0
-
-#: The longest message; a query of 500 block nodes has some megabytes.
-MESSAGE_MAX = 64 << 20
 
 
 class Event(NamedTuple):
@@ -140,7 +120,7 @@ class Session:
         if self._monitors.human and self._monitors.problem:
             raise self._monitors.problem
         async with self._follower.use() as link:
-            heard = _Heard(names)
+            heard = Heard(names)
             with link.client.listen(heard):
                 yield Listener(link, heard)
 
@@ -165,7 +145,7 @@ class Session:
         )
 
     @asynccontextmanager
-    async def _open_control(self) -> AsyncIterator["_Link"]:
+    async def _open_control(self) -> AsyncIterator[Link]:
         monitors = self._monitors
         if monitors.problem and not monitors.human:
             raise monitors.problem
@@ -192,7 +172,7 @@ class Session:
             yield link
 
     @asynccontextmanager
-    async def _open_follower(self) -> AsyncIterator["_Link"]:
+    async def _open_follower(self) -> AsyncIterator[Link]:
         monitors = self._monitors
         check_running(monitors.pid)
         for address in monitors.followers:
@@ -214,46 +194,32 @@ class Session:
 
     async def _connect(
         self, address: str, wait_s: float, bound: str | None = None
-    ) -> "_Link":
+    ) -> Link:
+        monitors, trace = self._monitors, self._sessions.trace
         timeout_s = self._sessions.connect_timeout_s
         sock = await connect(
             address,
-            self._monitors.pid,
+            monitors.pid,
             wait_s=wait_s,
             timeout_s=timeout_s,
             bound=bound,
         )
-        if self._monitors.human and (problem := self._monitors.problem):
+        if monitors.human and (problem := monitors.problem):
             return await human.opened(  # type: ignore[return-value]
-                *(sock, address, problem),
-                timeout_s=timeout_s,
-                trace=self._sessions.trace,
+                *(sock, address, problem), timeout_s=timeout_s, trace=trace
             )
-        client = _Client(address, self._sessions.trace)
-        try:
-            async with asyncio.timeout(timeout_s):
-                await client.connect(sock)
-        except TimeoutError:
-            if client.greeting is None:
-                sock.close()
-                pid = self._monitors.pid
-                raise unanswered(address, pid, bound) from None
-            raise TimedOutError(
-                f"QEMU's main loop does not answer at {address}",
-                hint="it may be busy with storage; try again",
-            ) from None
-        except ConnectError as error:
-            raise _explained(error, address) from None
-        finally:
-            if client.runstate != Runstate.RUNNING:
-                sock.close()
-        return _Link(client, address)
+        return await opened(
+            *(sock, address),
+            timeout_s=timeout_s,
+            trace=trace,
+            silent=lambda: unanswered(address, monitors.pid, bound),
+        )
 
 
 class Listener:
     """Hears events; made by :meth:`Session.listen`."""
 
-    def __init__(self, link: "_Link", heard: "_Heard") -> None:
+    def __init__(self, link: Link, heard: Heard) -> None:
         self._link = link
         self._heard = heard
 
@@ -283,133 +249,8 @@ class Listener:
         return await self._link.execute(command, arguments, timeout_s, None)
 
 
-class _Link:
-    """One connection to one monitor."""
-
-    def __init__(self, client: "_Client", address: str) -> None:
-        self.client = client
-        self._address = address
-        self._gone = asyncio.create_task(self._until_gone())
-
-    async def execute(
-        self,
-        command: str,
-        arguments: Mapping[str, Any] | None,
-        timeout_s: float | None,
-        fd: int | None,
-    ) -> Any:
-        try:
-            async with asyncio.timeout(timeout_s):
-                if fd is not None:
-                    self.client.send_fd_scm(fd)
-                return await self.client.execute(command, arguments)
-        except ExecuteError as error:
-            raise RefusedError(
-                f"{command}: {error}",
-                command=command,
-                error_class=error.error_class,
-            ) from None
-        except TimeoutError:
-            raise TimedOutError(
-                f"{command}: QEMU did not answer in {timeout_s:g} s"
-            ) from None
-        except (QMPError, EOFError, OSError):
-            if self.client.flooded:
-                raise QemuCliError(
-                    f"{command}: the answer is longer than "
-                    f"{MESSAGE_MAX >> 20} MiB"
-                ) from None
-            raise ConnectionLostError(
-                f"{command}: QEMU closed {self._address} before it answered"
-            ) from None
-
-    async def until(
-        self, awaited: asyncio.Future[Any], timeout_s: float | None
-    ) -> None:
-        """Wait for something that QEMU brings, or QEMU's end."""
-        try:
-            await asyncio.wait(
-                (awaited, self._gone),
-                timeout=timeout_s,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if awaited.done():
-                return
-            if self._gone.done():
-                raise ConnectionLostError(f"QEMU closed {self._address}")
-            raise TimedOutError(f"no event in {timeout_s:g} s")
-        finally:
-            awaited.cancel()
-
-    async def close(self) -> None:
-        """Leave; never fails, whatever became of the connection."""
-        self._gone.cancel()
-        # What broke it was told to whoever was waiting for an answer.
-        # A peer that takes no more data would keep us flushing.
-        with contextlib.suppress(Exception):
-            await asyncio.wait_for(self.client.disconnect(), 1.0)
-
-    async def _until_gone(self) -> None:
-        while self.client.runstate == Runstate.RUNNING:
-            await self.client.runstate_changed()
-
-
-class _Client(QMPClient):
-    """The library's client, with our tap in the hooks it has for that."""
-
-    def __init__(self, address: str, trace: Trace | None) -> None:
-        super().__init__(readbuflen=MESSAGE_MAX)
-        self._address = address
-        self._trace = trace
-        self.flooded = False  # by a message longer than MESSAGE_MAX
-        # The default listener hears everything and forgets nothing.
-        self.events.event_filter = lambda event: False
-
-    async def _readline(self) -> bytes:
-        try:
-            return await super()._readline()
-        except ValueError:  # asyncio: longer than the limit
-            self.flooded = True
-            raise
-
-    async def _recv(self) -> Message:
-        message = await super()._recv()
-        while self.runstate == Runstate.CONNECTING and "event" in message:
-            # It was on its way to the client before us.
-            message = await super()._recv()
-        return message
-
-    def _cb_outbound(self, msg: Message) -> Message:
-        if self._trace:
-            self._trace.sent(self._address, msg)
-        return msg
-
-    def _cb_inbound(self, msg: Message) -> Message:
-        if self._trace:
-            self._trace.received(self._address, msg)
-        return msg
-
-
-class _Heard(EventListener):
-    """A listener without the library's history, which only grows."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        super().__init__(names)
-        self.queue: asyncio.Queue[Message] = asyncio.Queue()
-
-    async def put(self, event: Message) -> None:
-        if self.accept(event):
-            self.queue.put_nowait(event)
-
-
 def _event(message: Message) -> Event:
     stamp: Any = message["timestamp"]
     data: Any = message.get("data", {})
     time_s = stamp["seconds"] + stamp["microseconds"] / 1e6
     return Event(str(message["event"]), data, time_s)
-
-
-def _explained(error: ConnectError, address: str) -> QemuCliError:
-    if isinstance(error.exc, EOFError | OSError):
-        return ConnectionLostError(f"QEMU closed {address} while greeting")
-    return QemuCliError(f"what listens at {address} does not speak QMP")

@@ -11,6 +11,7 @@ import stevedore
 
 from qemu_cli import extensions, hookspecs
 from qemu_cli.errors import PluginError, UsageError
+from qemu_cli.hooks import Hooks
 from qemu_cli.hookspecs import ProcessFacts, VMFacts, hookimpl
 
 PROFILES = "qemu_cli.profiles"
@@ -103,7 +104,7 @@ def hooks_of():
             Entry(plugin.name, f"plugin_{plugin.name}", extensions.HOOKS)
             for plugin in plugins
         ]
-        return extensions.Hooks(warnings.append, lambda _: entries), warnings
+        return Hooks(warnings.append, lambda _: entries), warnings
 
     return make
 
@@ -243,7 +244,7 @@ def test_a_hook_module_that_does_not_import(installed):
         "one", {"qemu_cli.hooks": {"one": "one"}}, {"one": "import nix"}
     )
     warnings = []
-    extensions.Hooks(warnings.append).created(VM)
+    Hooks(warnings.append).created(VM)
     assert "one 1.0" in warnings[0]
     assert "nix" in warnings[0]
 

@@ -11,7 +11,7 @@ from qemu_cli.emulator import binary, drivers
 from qemu_cli.emulator.drivers import Driver
 from qemu_cli.errors import RefusedError, StateError, UsageError
 from qemu_cli.extensions import pick
-from qemu_cli.instance import argv, blueprint, change
+from qemu_cli.instance import blueprint, change, spelling
 from qemu_cli.instance.devices.kinds import kind_of
 from qemu_cli.instance.devices.wish import DeviceWish
 from qemu_cli.instance.disks import guard, slots
@@ -203,7 +203,7 @@ def _other(
         slot=slot,
         options=options,
     )
-    return Added("devices", device, argv.other_device(device, profile))
+    return Added("devices", device, spelling.other_device(device, profile))
 
 
 def _nic(wish: DeviceWish, profile: Profile, slot: str, id: str) -> Added:
@@ -232,7 +232,7 @@ def _nic(wish: DeviceWish, profile: Profile, slot: str, id: str) -> Added:
     except msgspec.ValidationError as error:
         raise UsageError(f"{_NIC}: {error}") from error
     return Added(
-        "nics", nic, argv.nic_device(nic, profile), (AddNetdev(nic.id),)
+        "nics", nic, spelling.nic_device(nic, profile), (AddNetdev(nic.id),)
     )
 
 

@@ -7,7 +7,7 @@ another command line than its own: RAM that is written then fits to that.
 import re
 from collections.abc import Iterator, Sequence
 
-from qemu_cli.instance.argv import BACKEND
+from qemu_cli.instance.spelling import BACKEND
 
 #: Options whose value is the next word.
 _WITH_VALUE = frozenset({"-device", "-netdev", "-object", "-append"})

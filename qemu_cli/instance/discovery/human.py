@@ -4,7 +4,8 @@
 """
 
 from qemu_cli.instance.host import Host
-from qemu_cli.instance.vm import VM, in_run_state
+from qemu_cli.instance.looking import in_run_state
+from qemu_cli.instance.vm import VM
 
 
 async def asked(host: Host, vm: VM) -> VM:

@@ -6,7 +6,7 @@ import msgspec
 
 from qemu_cli.errors import StateError
 from qemu_cli.extensions import pick
-from qemu_cli.instance import argv, blueprint, change, create
+from qemu_cli.instance import blueprint, change, create, spelling
 from qemu_cli.instance.disks import guard, slots
 from qemu_cli.instance.disks.done import Done, do
 from qemu_cli.instance.disks.edit import append, edit
@@ -129,11 +129,11 @@ def plan_add(
     """
     steps: list[AnyStep] = [*making]
     if hot:
-        node = argv.disk_node(disk, disk.id, paths)
+        node = spelling.disk_node(disk, disk.id, paths)
         steps.append(AddNode(node))
     steps.append(define)
     if hot:
-        device = argv.disk_device(disk, disk.id, profile)
+        device = spelling.disk_device(disk, disk.id, profile)
         steps.append(Plug(properties(device)))
     return Plan(f"disk add {paths.name} {disk.id}", tuple(steps))
 

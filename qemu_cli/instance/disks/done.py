@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from qemu_cli.instance import change, history
 from qemu_cli.instance.host import Host
-from qemu_cli.instance.vm import read_pid
+from qemu_cli.instance.pid_file import read_pid
 from qemu_cli.paths import InstancePaths
 from qemu_cli.steps import Plan
 from qemu_cli.storage import holders

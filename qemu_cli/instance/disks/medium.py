@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from qemu_cli.errors import StateError, UsageError
-from qemu_cli.instance import argv, change
+from qemu_cli.instance import change, spelling
 from qemu_cli.instance.create import check_readable
 from qemu_cli.instance.disks import edit, guard
 from qemu_cli.instance.disks.chains import unknown
@@ -106,7 +106,7 @@ def plan_medium(
     name = None
     if file:
         name = guard.free_node(id, seen.graph)
-        steps.append(AddNode(argv.cdrom_node(file, name)))
+        steps.append(AddNode(spelling.cdrom_node(file, name)))
     was = seen.nodes[0] if seen.nodes else None
     steps += [define, ChangeMedium(seen.device.qdev, name, was, force)]
     commit = len(steps)

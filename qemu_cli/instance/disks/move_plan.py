@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qemu_cli.instance import argv
+from qemu_cli.instance import spelling
 from qemu_cli.instance.disks.chains import Layer
 from qemu_cli.instance.disks.guard import Live, free_node
 from qemu_cli.instance.model import Disk
@@ -148,7 +148,7 @@ def _live(
     }
     return [
         Tool(create, creates=str(target)),
-        AddNode(argv.disk_node(new, node, paths)),
+        AddNode(spelling.disk_node(new, node, paths)),
         Job("blockdev-mirror", job, mirror, until="ready"),
         OrderJob("job-complete", job, until="pending"),
         facts.define,

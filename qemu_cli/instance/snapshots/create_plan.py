@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from qemu_cli.instance import argv
+from qemu_cli.instance import spelling
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.snapshots import store
 from qemu_cli.instance.snapshots.parts import Part, Parts
@@ -87,9 +87,9 @@ def overlays(
             disk = msgspec.structs.replace(
                 disks[part.id], file=file, format="qcow2"
             )
-            node = argv.disk_node(disk, name, paths)
+            node = spelling.disk_node(disk, name, paths)
         else:
-            node = argv.blockdev(
+            node = spelling.blockdev(
                 *(name, paths.directory / file, "qcow2"),
                 cache="writeback",
                 read_only=False,

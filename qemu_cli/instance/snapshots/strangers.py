@@ -23,6 +23,7 @@ from qemu_cli.instance.discovery.files import outside
 from qemu_cli.instance.disks.done import Done
 from qemu_cli.instance.disks.strangers import Disk, written
 from qemu_cli.instance.host import Host
+from qemu_cli.instance.looking import in_run_state
 from qemu_cli.instance.pause import check_answers
 from qemu_cli.instance.snapshots import check, store
 from qemu_cli.instance.snapshots.check import Wanted
@@ -31,7 +32,7 @@ from qemu_cli.instance.snapshots.freeze import Freeze, estimate
 from qemu_cli.instance.snapshots.listing import Found, Seen
 from qemu_cli.instance.snapshots.parts import check_idle
 from qemu_cli.instance.snapshots.store import Layer, Memory, Snapshot, Tree
-from qemu_cli.instance.vm import VM, in_run_state
+from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
 from qemu_cli.steps import AnyStep, MakeDirectory, Plan, Remove, WriteFile
 from qemu_cli.steps.load import DropTag

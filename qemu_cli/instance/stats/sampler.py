@@ -9,8 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from qemu_cli.instance import facts, resolve
-from qemu_cli.instance import vm as vms
+from qemu_cli.instance import facts, looking, resolve
 from qemu_cli.instance.discovery import strangers
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.stats.counters import (
@@ -103,7 +102,7 @@ class Sampler:
                 wanted.append(vm.name)
             elif now := strangers.again(paths, procfs, vm):
                 wanted.append(now)
-        found = vms.look(paths, wanted, procfs, look.probe)
+        found = looking.look(paths, wanted, procfs, look.probe)
         self._chosen = [
             vm for vm in found if vm.alive or vm.paths.directory.exists()
         ]
@@ -166,7 +165,7 @@ class _Look:
         self._counters: dict[_Asked, Counters] = {}
 
     def probe(self, targets: Iterable[Target]) -> list[Answer]:
-        """Ask whom ``vm.look`` wants to ask, and more than that does."""
+        """Ask whom ``looking.look`` wants to ask, and more than that does."""
         order: list[_Asked] = []
 
         def asked() -> Iterator[Target]:

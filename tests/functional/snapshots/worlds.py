@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from qemu_cli.config import Config
 from qemu_cli.errors import QemuCliError, UsageError
-from qemu_cli.extensions import Hooks
+from qemu_cli.hooks import Hooks
 from qemu_cli.instance import (
     change,
     clone,

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from qemu_cli.instance import vm as vms
-from qemu_cli.instance.vm import VM, read_pid
+from qemu_cli.instance import looking
+from qemu_cli.instance.pid_file import read_pid
+from qemu_cli.instance.vm import ALIVE, VM
 from qemu_cli.paths import InstancePaths, Paths
 from qemu_cli.proc import ProcFS
 from qemu_cli.qmp.probe import Answer, Target
@@ -73,7 +74,7 @@ class Host:
                 answers.append(answer)
             return answers
 
-        (found,) = vms.look(self.paths, ["web"], ProcFS(self.root), probe)
+        (found,) = looking.look(self.paths, ["web"], ProcFS(self.root), probe)
         return found
 
 
@@ -125,7 +126,7 @@ def test_run_states(
     assert (found.state, found.reason) == (state, reason)
     assert found.run_state == run_state
     assert found.version == (7, 2, 22)
-    assert found.state in vms.ALIVE
+    assert found.state in ALIVE
     assert found.process is not None
     assert found.process.pid == PID
     assert host.asked == [Target(str(host.web.probe_socket), PID)]
@@ -313,7 +314,7 @@ def test_many_are_asked_at_once_and_keep_their_order(host: Host) -> None:
             paths.pid_file.write_text(str(number))
             argv = ("qemu-system-x86_64", "-pidfile", str(paths.pid_file))
             host.process(*argv, pid=number)
-    found = vms.look(host.paths, ["c", "b", "a"], ProcFS(host.root), probe)
+    found = looking.look(host.paths, ["c", "b", "a"], ProcFS(host.root), probe)
     assert [(vm.name, vm.state) for vm in found] == [
         ("c", "running"),
         ("b", "stopped"),
