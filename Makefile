@@ -45,7 +45,7 @@ DEMO_PACKAGES := qemu-system-x86 qemu-utils cpio xz-utils
 TEST_PACKAGES := ovmf qemu-system-arm qemu-efi-aarch64 swtpm libnbd-bin \
     nbdkit systemd iproute2 gnutls-bin libvirt-daemon \
     libvirt-daemon-driver-qemu libvirt-clients zsh fish man-db mandoc \
-    shellcheck less tcpdump
+    shellcheck less tcpdump virtiofsd?
 LINT_PACKAGES := shellcheck
 BENCH_PACKAGES := valgrind libnbd-bin libvirt-daemon \
     libvirt-daemon-driver-qemu libvirt-clients
@@ -54,7 +54,7 @@ QEMU10_PACKAGES := debootstrap debian-archive-keyring patchelf
 run_tests = PATH=$(1):$$PATH $(1)/python tests/none_left.py $(1)/pytest -q \
     --durations 12 --durations-min 8
 QEMU10_ENVIRONMENT = QEMU_CLI_CONFIG_QEMU_PATH=$(QEMU10)/bin \
-    QEMU_MODULE_DIR=$(QEMU10)/root/usr/lib/x86_64-linux-gnu/qemu \
+    QEMU_MODULE_DIR=$(QEMU10)/modules \
     QEMU_CLI_TEST_QEMU=$(QEMU10)/bin/qemu-system-x86_64
 # Tests of a file share a guest.
 SPREAD := -n 2 --dist loadfile

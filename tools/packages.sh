@@ -3,11 +3,16 @@
 #
 #   tools/packages.sh PACKAGE…
 #
+# One with a "?" behind its name is wanted where apt knows it.
 # As root, or else through sudo.  Says nothing when nothing is missing.
 set -euo pipefail
 
 missing=()
 for package in "$@"; do
+    if [ "$package" != "${package%\?}" ]; then
+        package=${package%\?}
+        apt-cache show "$package" >/dev/null 2>&1 || continue
+    fi
     state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null ||
         true)
     [ "$state" = installed ] || missing+=("$package")

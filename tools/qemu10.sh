@@ -13,11 +13,13 @@ set -euo pipefail
 directory=$(realpath -m "${1:?usage: qemu10.sh DIRECTORY}")
 root=$directory/root
 bin=$directory/bin
+libraries=$root/usr/lib/x86_64-linux-gnu
 packages=qemu-system-x86,qemu-system-arm,qemu-utils,ovmf,qemu-efi-aarch64
 
 "$bin/qemu-system-x86_64" --version >/dev/null 2>&1 && exit 0
 rm -rf "$root" "$bin"
 mkdir -p "$directory"
+ln -sfn "$libraries/qemu" "$directory/modules" # for QEMU_MODULE_DIR
 
 # The mirror is whichever one this host's apt uses.
 # shellcheck disable=SC2016 # apt's own variable
@@ -35,7 +37,6 @@ if ! debootstrap --variant=minbase --include="$packages" \
 fi
 
 loader=$root/lib64/ld-linux-x86-64.so.2
-libraries=$root/usr/lib/x86_64-linux-gnu
 mkdir -p "$bin.new"
 for program in "$root"/usr/bin/qemu-*; do
     # Some names are symbolic links to, or scripts around, another.
