@@ -1,9 +1,10 @@
 """Deleting an instance: its directory, and nothing outside of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from qemu_cli.errors import StateError
-from qemu_cli.instance import autostart, needs
+from qemu_cli.instance import autostart, leftovers, needs
 from qemu_cli.instance.change import changing, run
 from qemu_cli.instance.exports import held
 from qemu_cli.instance.host import Host, known_facts, pid_of
@@ -24,10 +25,15 @@ async def delete(host: Host, vm: VM) -> None:
     paths = vm.paths
     async with changing(host, paths) as now:
         check_deletable(now)
-        await check_unneeded(host, paths)
+        tool = tools.find("qemu-img", host.config)
+        needed = await needs.everyone(host, tool)
+        _check_unneeded(paths, needed)
         facts = known_facts(now)
+        left = await leftovers.of(host, paths.name, needed)
         await run(host, paths, plan_delete(paths))
     await _forget_unit(host, paths)
+    for file in left:
+        host.say(f"no VM needs {file} any more")
     if facts:
         host.hooks.deleted(facts)
 
@@ -97,11 +103,16 @@ async def check_unneeded(host: Host, paths: InstancePaths) -> None:
     :raise StateError: names those instances
     """
     tool = tools.find("qemu-img", host.config)
-    others = await needs.everyone(host, tool)
-    others.pop(paths.name, None)
-    needed = dependants.users(needs.own(paths), others)
-    if needed:
-        who = ", ".join(f"'{name}' ({file})" for name, file in needed.items())
+    _check_unneeded(paths, await needs.everyone(host, tool))
+
+
+def _check_unneeded(
+    paths: InstancePaths, needed: Mapping[str, Sequence[Path]]
+) -> None:
+    others = {each: needed[each] for each in needed if each != paths.name}
+    users = dependants.users(needs.own(paths), others)
+    if users:
+        who = ", ".join(f"'{name}' ({file})" for name, file in users.items())
         raise StateError(
             f"'{paths.name}' is needed by {who}",
             hint="delete those first; 'qemu clone NAME NEW --full' makes a"

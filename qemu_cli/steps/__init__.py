@@ -55,6 +55,7 @@ from qemu_cli.steps.plug import (
     DropNetdev,
 )
 from qemu_cli.steps.ram import GoOn, LoadRam, NoteSaved, Quit, SaveRam
+from qemu_cli.steps.rebase import Rebase
 from qemu_cli.steps.snapshot import PutOverlays, SaveSnapshot, TagImage
 from qemu_cli.steps.tool import run_tool as run_tool
 from qemu_cli.steps.usernet import AddForward, DropForward
@@ -283,6 +284,7 @@ AnyStep = (
     | Move
     | Remove
     | Tool
+    | Rebase
     | Qmp
     | Job
     | OrderJob

@@ -112,7 +112,7 @@ class TurnBack(Step, frozen=True, tag=True):
 
     It can't be undone; to do it twice is harmless.
 
-    :param commands: one for each image
+    :param commands: for each image, in this order
     :param if_ended: only if there is no QEMU: it has done it otherwise
     """
 

@@ -13,9 +13,10 @@ from qemu_cli.instance.disks.room import check_room
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.model import Disk
 from qemu_cli.instance.vm import VM
-from qemu_cli.steps import AnyStep, Plan, Remove, Tool
+from qemu_cli.steps import AnyStep, Plan, Remove
 from qemu_cli.steps.block import DropNodes, Flush
 from qemu_cli.steps.job import Job, OrderJob
+from qemu_cli.steps.rebase import Rebase
 from qemu_cli.storage import qemu_img, tools
 
 
@@ -113,7 +114,7 @@ def plan_flatten(
     title = f"disk flatten {name} {disk.id}"
     removing = [Remove(str(each)) for each in doomed]
     if seen is None:
-        copy = Tool(qemu_img.flatten_argv(tool, file))
+        copy = Rebase(qemu_img.flatten_argv(tool, file))
         return Plan(title, (copy, *removing), 1)
     job = f"flatten-{disk.id}"
     arguments = {"device": seen.active.name, "auto-finalize": False}

@@ -27,6 +27,7 @@ from qemu_cli.steps import AnyStep, Plan, Remove, Tool, WriteFile
 from qemu_cli.steps.block import DropNodes, Flush, Pivot, Repoint
 from qemu_cli.steps.job import Job, OrderJob
 from qemu_cli.steps.load import DropTag
+from qemu_cli.steps.rebase import Rebase
 from qemu_cli.storage import qemu_img
 
 
@@ -233,7 +234,7 @@ def _pull(
     """Copy what is below a layer into it; and the point of no return."""
     top, base = wanted.top, wanted.base
     if chain is None:
-        return [Tool(_stand(tool, top, base))], 1
+        return [Rebase(_stand(tool, top, base))], 1
     node = _names(chain, [top])[0]
     id = f"merge-{top.id}"
     arguments: dict[str, Any] = {"device": node, "auto-finalize": False}

@@ -32,7 +32,7 @@ from qemu_cli.instance.snapshots.revert_plan import (
 from qemu_cli.instance.snapshots.store import Memory, Snapshot, Tree
 from qemu_cli.instance.vm import VM
 from qemu_cli.paths import InstancePaths
-from qemu_cli.storage import images, tools
+from qemu_cli.storage import images, snapshot_table, tools
 
 
 class Prepared(NamedTuple):
@@ -113,7 +113,8 @@ async def prepare(
     layers = await layer_files.read(host, paths, today, tree, tool=tool)
     revert_guard.check_layers(vm, snapshot, layers)
     bitmaps = await _bitmaps(tool, layers)
-    targets = planning.choose(paths, tree, snapshot, layers, bitmaps)
+    resized = _resized(snapshot, layers)
+    targets = planning.choose(paths, tree, snapshot, layers, bitmaps, resized)
     revert_guard.check_holders(vm, layers, targets)
     revert_guard.check_space(paths, targets)
     text, after = _definition(paths, tree, snapshot, today, targets)
@@ -149,6 +150,18 @@ async def prepare(
         if file in layers.files
     )
     return Prepared(*(snapshot, facts, after, same, why_new, new, today_bytes))
+
+
+def _resized(snapshot: Snapshot, layers: Layers) -> frozenset[Path]:
+    """The images whose disks had another size when it was taken."""
+    return frozenset(
+        layer.file
+        for layer in layers.files.values()
+        if snapshot.kind == "internal" and snapshot.key in layer.tags
+        for each in snapshot_table.read(layer.file)
+        if each.name == snapshot.key
+        if each.disk_size_bytes not in (None, layer.virtual_size_bytes)
+    )
 
 
 async def _bitmaps(

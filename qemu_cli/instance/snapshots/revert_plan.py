@@ -12,7 +12,7 @@ nobody needs any more.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -42,6 +42,7 @@ class Target(NamedTuple):
     :param how: ``in place``: it is that layer; ``copy``: a copy of it;
         ``overlay``: a new one on it
     :param bitmaps: names of dirty bitmaps, which turning back would spoil
+    :param resized: the disk had another size then
     """
 
     id: str
@@ -49,6 +50,7 @@ class Target(NamedTuple):
     file: str
     how: Literal["in place", "copy", "overlay"]
     bitmaps: tuple[str, ...] = ()
+    resized: bool = False
 
 
 class Same(NamedTuple):
@@ -97,10 +99,12 @@ def choose(
     snapshot: Snapshot,
     layers: Layers,
     bitmaps: Mapping[Path, tuple[str, ...]],
+    resized: Collection[Path] = (),
 ) -> tuple[Target, ...]:
     """Decide for each disk of a snapshot where it is going to write.
 
     :param bitmaps: that are in an image
+    :param resized: images whose disks had another size then
     """
     frozen = {
         paths.directory / layer.file
@@ -124,7 +128,8 @@ def choose(
             file = store.next_file(paths.directory, each.id, frozenset())
             how = "overlay" if snapshot.kind == "external" else "copy"
         names = () if how == "overlay" else bitmaps.get(layer.file, ())
-        targets.append(Target(each.id, layer, file, how, names))  # type: ignore[arg-type]
+        other = layer.file in resized
+        targets.append(Target(each.id, layer, file, how, names, other))  # type: ignore[arg-type]
     return tuple(targets)
 
 
@@ -293,12 +298,31 @@ def _turn_back(
     """
     hows = {"in place", "copy"} if copies else {"in place"}
     return tuple(
-        qemu_img.snapshot_argv(
-            facts.tool, "-a", paths.directory / each.file, snapshot.key
-        )
+        command
         for each in facts.targets
         if each.how in hows
+        for command in _back(
+            *(facts.tool, paths.directory / each.file, snapshot.key),
+            resized=each.resized,
+        )
     )
+
+
+def _back(
+    tool: str, file: Path, tag: str, *, resized: bool
+) -> list[tuple[str, ...]]:
+    """The commands that turn an image back.
+
+    QEMU loses clusters where it shrinks a disk in which RAM was once
+    loaded (seen: 7.2.22): nobody has them, and they are never free again.
+    """
+    commands = [qemu_img.snapshot_argv(tool, "-a", file, tag)]
+    if resized:
+        mend = qemu_img.check_argv(
+            *(tool, file, "qcow2"), overlay=True, repair="leaks"
+        )
+        commands.append(mend)
+    return commands
 
 
 def _make(
@@ -317,7 +341,7 @@ def _make(
     return [
         *_copy(file, target.layer, tool),
         *drop,
-        *_clear(file, snapshot, target.layer, tool),
+        *_clear(file, snapshot, target, tool),
     ]
 
 
@@ -353,7 +377,7 @@ def _copy(file: Path, layer: LayerFile, tool: str) -> list[AnyStep]:
 
 
 def _clear(
-    file: Path, snapshot: Snapshot, layer: LayerFile, tool: str
+    file: Path, snapshot: Snapshot, target: Target, tool: str
 ) -> list[AnyStep]:
     """Turn a copy back, and delete the snapshots that it has copied.
 
@@ -361,12 +385,13 @@ def _clear(
     """
     wanted = snapshot.key
     # qemu-img takes digits for an id, which may be another snapshot's.
-    others = sorted(tag for tag in layer.tags - {wanted} if not tag.isdigit())
+    tags = target.layer.tags - {wanted}
+    others = sorted(tag for tag in tags if not tag.isdigit())
     drop: list[AnyStep] = [
         Tool(qemu_img.snapshot_argv(tool, "-d", file, tag)) for tag in others
     ]
     if snapshot.memory:
         return drop
-    back = qemu_img.snapshot_argv(tool, "-a", file, wanted)
+    back = _back(tool, file, wanted, resized=target.resized)
     own = qemu_img.snapshot_argv(tool, "-d", file, wanted)
-    return [Tool(back), Tool(own), *drop]
+    return [*map(Tool, back), Tool(own), *drop]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tests.functional.snapshots.worlds import Template, World
@@ -79,7 +79,19 @@ SETTINGS = settings(
 )
 
 
+#: A layer that was left for a clone is needed by nobody after it.
+LEFT = [
+    *(("take", False, False, None), ("link",), ("revert", 0, None)),
+    *(("drop", {0}, None), ("link",)),
+]
+
+#: The program dies when the layers are merged, and before it notes that.
+MERGED = [("take", True, True, None), ("drop", {0}, 10)]
+
+
 @settings(SETTINGS, max_examples=20)
+@example(deeds=LEFT)
+@example(deeds=MERGED)
 @given(deeds=STOPPED)
 def test_stopped(template: Template, deeds: list[tuple]) -> None:
     world = World(template)
@@ -89,7 +101,16 @@ def test_stopped(template: Template, deeds: list[tuple]) -> None:
         world.close()
 
 
+#: QEMU 7.2 loses clusters where a disk shrinks in which RAM was loaded.
+SHRINKING = [
+    *(("take", False, True, None), ("power",), ("revert", 0, None)),
+    *(("power",), ("take", False, False, None), ("grow", 0)),
+    ("drop", {0}, None),
+]
+
+
 @settings(SETTINGS, max_examples=8)
+@example(deeds=SHRINKING)
 @given(deeds=RUNNING)
 def test_running(running_template: Template, deeds: list[tuple]) -> None:
     world = World(running_template, runs=True)

@@ -7,6 +7,7 @@ times as long.  Every deed is checked against the notion, in full.
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Coroutine, Iterator
@@ -107,6 +108,7 @@ class World:
         self.said: list[str] = []
         self.snapshots: dict[str, Contents] = {}
         self.clone: Contents | None = None
+        self.left: set[str] = set()
         self.count = 0
         self.today = self._read_today()
 
@@ -114,6 +116,7 @@ class World:
         """Another one, which is as this is; its QEMU must not run."""
         other = World(self, runs=self.runs)
         other.snapshots = dict(self.snapshots)
+        other.left = set(self.left)
         other.count = self.count
         return other
 
@@ -247,8 +250,12 @@ class World:
         """Make a clone, or delete it."""
         if self.clone is not None:
             other = resolve(self.host.paths, "other", probe=self.host.probe)
+            self.said.clear()
             self.do(delete.delete(self.host, other))
             self.clone = None
+            for text in self.said:
+                if told := re.fullmatch("no VM needs (.*) any more", text):
+                    self.left.add(Path(told[1]).name)
         elif not self.vm.alive:
             self.do(clone.clone(self.host, self.vm, "other"))
             self.clone = dict(self.today)
@@ -305,8 +312,9 @@ class World:
         needed = {file.name for file in found.live}
         needed |= {file.name for file, who in found.users.items() if who}
         there = {file.name for file in self.paths.directory.glob("*.qcow2")}
-        # What only a clone needs is in nobody's chain here.
-        assert there <= needed or self.clone is not None
+        # What only a clone needs is in nobody's chain here; when the clone
+        # is deleted, what is left of that is told.
+        assert there <= needed | self.left or self.clone is not None
 
     def _layers(self) -> layers.Layers:
         return self.do(
