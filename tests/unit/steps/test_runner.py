@@ -1,11 +1,9 @@
 """The runner: whatever fails or dies, nothing is left half done."""
 
 import asyncio
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,119 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qemu_cli import steps
-from qemu_cli.errors import BusyError, QemuCliError, StateError
+from qemu_cli.errors import QemuCliError, StateError
 from qemu_cli.steps import (
-    AnyStep,
-    MakeDirectory,
     Move,
     Plan,
     Remove,
     Spawn,
-    WriteData,
     WriteFile,
 )
-from qemu_cli.steps.job import Job, OrderJob
-from qemu_cli.steps.runner import Journal, Runner
+from qemu_cli.steps.runner import Journal
+from tests.unit.steps.planned import a_step
+from tests.unit.steps.worlds import World
 
 
 class Killed(BaseException):
     """A kill -9 between two system calls: nobody cleans up."""
-
-
-class World:
-    """A tree, a QEMU, and what is to go wrong.
-
-    :param root: where the steps do their deeds
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.qemu: str | None = None
-        self.job: str | None = None
-        self.fails = False
-        self.undo_fails = False
-        root.mkdir()
-        (root / "kept").write_text("before")
-        (root / "old").mkdir()
-        (root / "old" / "disk").write_text("data")
-        self.journal = Journal(root.parent / ".pending" / "web.jsonl")
-        self.runner = Runner(self.journal, self)  # type: ignore[arg-type]
-
-    async def runs(self) -> bool:
-        return self.qemu is not None
-
-    async def execute(self, command: str, arguments: dict[str, Any]) -> None:
-        raise StateError("QEMU refuses")
-
-    async def start_job(self, step: Job) -> None:
-        self.job = "running"
-
-    async def job_goes_on(self, step: Job) -> bool:
-        return self.job == "running"
-
-    async def run_job(self, step: Job) -> None:
-        if self.job != "pending":
-            raise StateError("the disk is full")
-
-    async def order_job(self, step: OrderJob) -> None:
-        assert self.job == "pending"
-        self.job = None
-
-    async def cancel_job(self, job_id: str) -> None:
-        self.job = None
-
-    async def spawn(self, step: Spawn) -> None:
-        if self.fails:
-            raise QemuCliError("it did not start")
-        self.qemu = step.argv[0]
-
-    async def unspawn(self, step: Spawn) -> None:
-        if self.undo_fails:
-            raise QemuCliError("it does not end")
-        self.qemu = None
-
-    async def came_up(self, step: Spawn) -> bool:
-        return self.qemu is not None
-
-    @property
-    def tree(self) -> dict[str, str | None]:
-        found: dict[str, str | None] = {"QEMU": self.qemu}
-        for path in self.root.rglob("*"):
-            name = str(path.relative_to(self.root))
-            found[name] = None if path.is_dir() else path.read_text()
-        return found
-
-    def run(self, plan: Plan) -> None:
-        asyncio.run(self.runner.run(plan))
-
-    def recover(self) -> str | None:
-        return asyncio.run(self.runner.recover())
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path / "w")
-
-
-def a_step(root: Path, number: int, kind: str) -> AnyStep:
-    """A step that touches names of its own number only."""
-    match kind:
-        case "make":
-            return MakeDirectory(str(root / f"dir{number}"))
-        case "write":
-            return WriteFile(str(root / f"file{number}"), f"{number}\u2028\n")
-        case "rewrite":
-            path = root / "kept"
-            return WriteFile(str(path), f"after {number}", "before")
-        case "move":
-            return Move(str(root / "old"), str(root / f"moved{number}"))
-        case "tool":
-            path = root / f"made{number}"
-            return steps.Tool(("touch", str(path)), creates=str(path))
-        case "spawn":
-            return Spawn((f"qemu{number}",), str(root / "events"))
-        case _:
-            return Remove(str(root / "moved"))
 
 
 @st.composite
@@ -267,60 +167,6 @@ def test_a_qemu_that_came_up_is_not_ended(world: World) -> None:
     assert world.qemu == "qemu1"
 
 
-def left_to_a_job(world: World, commit: int | None = None) -> None:
-    """Run a plan with a job in it, and leave as soon as that runs."""
-    world.qemu = "qemu1"
-    plan = Plan(
-        "move disk0 of web",
-        (
-            WriteFile(str(world.root / "target"), "empty"),
-            Job("blockdev-mirror", "move0", {}, "pending"),
-            WriteFile(str(world.root / "kept"), "after", "before"),
-            OrderJob("job-finalize", "move0"),
-        ),
-        commit,
-    )
-    asyncio.run(world.runner.run(plan, detach=True))
-
-
-def test_what_was_left_to_a_job_is_done_when_it_has_ended(
-    world: World,
-) -> None:
-    left_to_a_job(world)
-    assert world.job == "running"
-    assert world.tree["kept"] == "before"
-    for _ in range(2):
-        with pytest.raises(BusyError, match="'move disk0 of web' goes on"):
-            world.recover()
-    world.job = "pending"
-    assert world.recover() == "'move disk0 of web' has ended: finished it"
-    assert world.job is None
-    assert world.tree["kept"] == "after"
-    assert world.recover() is None
-
-
-def test_what_was_left_to_a_job_that_is_gone_is_taken_back(
-    world: World,
-) -> None:
-    before = world.tree
-    left_to_a_job(world)
-    world.job = "failed"
-    with pytest.raises(StateError, match="the disk is full"):
-        world.recover()
-    assert world.tree == {**before, "QEMU": "qemu1"}
-    assert world.recover() is None
-
-
-def test_what_was_left_to_a_job_ends_with_its_qemu(world: World) -> None:
-    before = world.tree
-    left_to_a_job(world)
-    world.qemu = world.job = None
-    told = "'move disk0 of web' ended with QEMU: took it back"
-    assert world.recover() == told
-    assert world.tree == before
-    assert world.recover() is None
-
-
 @pytest.mark.parametrize("was_done", [True, False])
 def test_the_world_is_asked_about_the_last_step_that_can_be_undone(
     world: World, monkeypatch: pytest.MonkeyPatch, was_done: bool
@@ -427,95 +273,3 @@ def test_a_journal_that_cannot_go_on_takes_back(
         world.run(plan)
     assert world.tree == before
     assert noted == [0]
-
-
-PLAN = Plan(
-    "change web", tuple(a_step(Path("/x"), n, "tool") for n in range(13))
-)
-
-
-def journal_with(tmp_path: Path, rest: bytes) -> Journal:
-    journal = Journal(tmp_path / "web.jsonl")
-    journal.begin(PLAN)
-    with journal.path.open("ab") as stream:
-        stream.write(rest)
-    return journal
-
-
-@pytest.mark.parametrize(
-    ("rest", "last", "detached"),
-    [
-        (b"", -1, False),
-        (b"0\n1\n", 1, False),
-        (b"11\n1", 11, False),
-        (b"0", -1, False),
-        (b"3\ndetached 3\n", 3, True),
-    ],
-)
-def test_how_far_it_came(
-    tmp_path: Path, rest: bytes, last: int, detached: bool
-) -> None:
-    assert journal_with(tmp_path, rest).read() == (PLAN, last, detached)
-
-
-@pytest.mark.parametrize(
-    "rest", [b"one\n", b"13\n", b"-2\n", b"\n", b"1\n\xff"]
-)
-def test_a_damaged_journal_is_named(tmp_path: Path, rest: bytes) -> None:
-    journal = journal_with(tmp_path, rest)
-    with pytest.raises(QemuCliError, match=r"web\.jsonl can't be read"):
-        journal.read()
-    assert journal.path.exists()
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"\n", b"{}\n", b"[]\n", b'{"title": "x", "steps": [{}]}\n', b"\0"],
-)
-def test_what_is_no_journal_is_named(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "web.jsonl"
-    path.write_bytes(content)
-    with pytest.raises(QemuCliError, match=r"web\.jsonl can't be read"):
-        Journal(path).read()
-
-
-def test_a_plan_is_the_same_when_it_is_read_again(tmp_path: Path) -> None:
-    every = Plan(
-        "do\u2028all\x85\n",
-        (
-            MakeDirectory("/a\u2029", 0o755),
-            WriteFile("/b", "text\r\n\u2028", "\x0b", 0o600),
-            WriteData("/b", b"\0\xff\n", "what"),
-            Move("/c", "/d"),
-            Remove("/e"),
-            steps.Tool(("a", "b c"), "/f", ("d",)),
-            steps.Qmp("stop", {"a": [1, {"b": None}]}, "cont", {"c": 1.5}),
-            Job("block-stream", "j", {"device": "disk0"}, "pending"),
-            OrderJob("job-finalize", "j"),
-            Spawn(("qemu",), "/g", (("swtpm", "x"),)),
-        ),
-        commit=3,
-    )
-    journal = Journal(tmp_path / "web.jsonl")
-    journal.begin(every)
-    journal.step(0)
-    assert journal.read() == (every, 0, False)
-
-
-def test_other_instances_find_it_too(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "web.jsonl")
-    plan = Plan("clone web new", PLAN.steps, also=("new",))
-    journal.begin(plan)
-    other = Journal(tmp_path / "new.jsonl")
-    assert other.read() == (plan, -1, False)
-    assert other.owner == "web"
-    journal.end(plan)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_journal_is_for_its_owner_only(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "p" / "web.jsonl")
-    journal.begin(PLAN)
-    assert journal.path.stat().st_mode & 0o777 == 0o600
-    assert journal.path.parent.stat().st_mode & 0o777 == 0o700
-    assert json.loads(journal.path.read_text().split("\n")[0])
