@@ -349,7 +349,12 @@ class InstancePaths:
 
     def share_socket(self, id: str) -> Path:
         """The virtiofsd of a shared directory listens on it."""
-        return self.runtime / f"{id}.sock"
+        return self.runtime / f"{id}.fs"
+
+    def share_sockets(self) -> list[Path]:
+        """Those of the last start, by what their programs left."""
+        files = sorted(self.runtime.glob("*.fs-pid"))
+        return [file.with_suffix(".fs") for file in files]
 
     @property
     def tpm_socket(self) -> Path:

@@ -96,27 +96,28 @@ async def end(paths: InstancePaths) -> None:
 
 async def _end_helpers(paths: InstancePaths) -> None:
     await _end_of(paths.tpm_pid_file)
-    ours = f"--socket-path={paths.runtime}/"
-    for process in ProcFS().processes(re.compile(r"virtiofsd")):
-        if any(word.startswith(ours) for word in process.argv):
-            await kill(process)
+    for socket_path in paths.share_sockets():
+        await _end_of(socket_path.with_suffix(".fs-pid"), socket_path)
 
 
-async def _end_of(pid_file: Path) -> None:
-    process = running(pid_file)
+async def _end_of(pid_file: Path, named: Path | None = None) -> None:
+    process = running(pid_file, named)
     if process:
         await kill(process)
     pid_file.unlink(missing_ok=True)
 
 
-def running(pid_file: Path) -> Process | None:
+def running(pid_file: Path, named: Path | None = None) -> Process | None:
     """Return the process that a pid file names, if it is still that one.
 
     It is when its own command line names the file.
+
+    :param named: what it names instead
     """
     pid, _ = read_pid(pid_file)
     process = ProcFS().process(pid) if pid else None
-    if process and any(str(pid_file) in word for word in process.argv):
+    mark = str(named or pid_file)
+    if process and any(mark in word for word in process.argv):
         return process
     return None
 

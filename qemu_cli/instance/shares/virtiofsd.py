@@ -31,8 +31,9 @@ _PLACES = (Path("/usr/libexec/virtiofsd"), Path("/usr/lib/virtiofsd"))
 #: It listens when its socket is there, and goes on in the background.  As
 #: a shell has it, so that 'command.sh' needs nothing else.
 _RUN = """\
-socket=$1 log=$2; shift 2; rm -f "$socket"
+socket=$1 log=$2 pid=$3; shift 3; rm -f "$socket"
 setsid "$@" </dev/null >"$log" 2>&1 &
+echo $! >"$pid"
 until [ -S "$socket" ]; do
     kill -0 $! 2>/dev/null || { tail -n 3 "$log" >&2; exit 1; }
     sleep 0.02
@@ -78,7 +79,7 @@ def helper(
 ) -> tuple[str, ...]:
     """The command that runs it for a share; it is ready when that ends."""
     socket = paths.share_socket(share.id)
-    log = socket.with_suffix(".log")
+    files = [str(socket.with_suffix(each)) for each in (".fs-log", ".fs-pid")]
     argv = [virtiofsd.path, f"--socket-path={socket}"]
     if virtiofsd.in_c:
         # It reads commas as the ends of options, unless quoted (fuse_opt.h).
@@ -88,7 +89,7 @@ def helper(
         argv += [f"--shared-dir={share.directory}", "--cache=auto", "--xattr"]
         if share.read_only:
             argv.append("--readonly")
-    return ("sh", "-c", _RUN, "virtiofsd", str(socket), str(log), *argv)
+    return ("sh", "-c", _RUN, "virtiofsd", str(socket), *files, *argv)
 
 
 def _path(config: Config) -> str | None:
