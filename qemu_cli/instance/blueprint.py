@@ -15,7 +15,7 @@ from qemu_cli.errors import UsageError
 from qemu_cli.instance import consistency, definitions, model
 from qemu_cli.instance.model import Definition
 from qemu_cli.instance.parts import Newborn, Parts
-from qemu_cli.instance.shares.wish import ShareWish
+from qemu_cli.instance.shares.entry import entry
 from qemu_cli.instance.wish import DiskWish, Wish
 from qemu_cli.paths import InstancePaths
 from qemu_cli.profiles.base import Profile
@@ -87,7 +87,12 @@ def plan(
         ),
         cdroms=_cdroms(cdroms, slots[len(disks) :]),
         nics=_nics(wish, facts, slots[len(disks) + len(cdroms) :]),
-        shares=_shares(shared, profile, slots[first_share:]),
+        shares=tuple(
+            entry(share, f"share{number}", slot, profile)
+            for number, (share, slot) in enumerate(
+                zip(shared, slots[first_share:], strict=True), start=1
+            )
+        ),
         display=wish.display,
         tpm=wish.tpm,
         qemu_args=wish.qemu_args,
@@ -187,25 +192,6 @@ def _cdroms(
         model.Cdrom(id=f"cdrom{n}", slot=slots[n], file=file)
         for n, file in enumerate(files)
     )
-
-
-def _shares(
-    wishes: Sequence[ShareWish], profile: Profile, slots: Sequence[str]
-) -> tuple[model.Share, ...]:
-    found = []
-    for number, wish in enumerate(wishes):
-        fields = {
-            "id": f"share{number + 1}",
-            "tag": wish.tag,
-            "directory": str(wish.directory),
-            "driver": wish.driver,
-            "slot": slots[number],
-            "read_only": wish.read_only,
-        }
-        share = msgspec.convert(fields, model.Share)
-        profile.share(share)  # or it can't
-        found.append(share)
-    return tuple(found)
 
 
 def _nics(

@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Callable
 
 from qemu_cli.command.options import CreateOptions
-from qemu_cli.errors import UsageError
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.parts import Newborn, Parts
 
@@ -31,11 +30,4 @@ class ShareOption(CreateOptions):
         from qemu_cli.instance.shares.wish import parse_share
 
         wishes = [choose(host, parse_share(text)) for text in args.share]
-        tags = [wish.tag for wish in wishes]
-        for tag in tags:
-            if tags.count(tag) > 1:
-                raise UsageError(
-                    f"two directories are shared as '{tag}'",
-                    hint="give one another tag: DIR:TAG",
-                )
         return lambda vm: Parts("guest", shares=tuple(wishes))

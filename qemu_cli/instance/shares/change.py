@@ -15,8 +15,8 @@ from qemu_cli.instance.devices.add import free_id, look
 from qemu_cli.instance.disks import edit, guard, slots
 from qemu_cli.instance.disks.done import Done, do
 from qemu_cli.instance.host import Host
-from qemu_cli.instance.model import Share
 from qemu_cli.instance.shares.choose import choose
+from qemu_cli.instance.shares.entry import entry
 from qemu_cli.instance.shares.rows import mount_command
 from qemu_cli.instance.shares.wish import ShareWish
 from qemu_cli.instance.vm import VM
@@ -48,18 +48,8 @@ async def add(
         profile: Profile = pick("qemu_cli.profiles", definition.profile)()
         machine = await look(host, now)
         slot = slots.first_free(profile, definition, "nic", machine)
-        share = msgspec.convert(
-            {
-                "id": free_id("share", definition.ids | machine.ids),
-                "tag": wish.tag,
-                "directory": str(wish.directory),
-                "driver": wish.driver,
-                "slot": slot,
-                "read_only": wish.read_only,
-            },
-            Share,
-        )
-        profile.share(share)  # or it can't
+        id = free_id("share", definition.ids | machine.ids)
+        share = entry(wish, id, slot, profile)
         ports = slots.root_ports(definition, profile, slot)
 
         def change_it(document: Any) -> None:

@@ -247,7 +247,7 @@ def test_what_can_not_be(stopped, shared):
     error = refused(home("share", "remove", "stopped", "tga"), 3, "'tga'")
     assert "did you mean tag?" in error
     double = ("--share", f"{shared}:a", "--share", f"{shared}:a")
-    refused(home("create", "x", *double), 2, "two directories are shared")
+    refused(home("create", "x", *double), 2, "the tag 'a' is used twice")
     hello = home("device", "add", "stopped", "virtio-9p-pci")
     assert "share add" in refused(hello, 2, "no device of its own")
     bare = home("create", "x", "--profile", "bare", "--share", shared)
