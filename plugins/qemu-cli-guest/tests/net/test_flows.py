@@ -63,10 +63,10 @@ def connect(port):
 
 def drain(client):
     """All that comes until the other end has said all."""
-    said = b""
+    blocks = []
     while block := client.recv(1 << 16):
-        said += block
-    return said
+        blocks.append(block)
+    return b"".join(blocks)
 
 
 @contextlib.contextmanager
@@ -151,7 +151,7 @@ def site(data):
 
 def fetch(guest, size):
     """Have the guest fetch so many bytes; these."""
-    data = os.urandom(MIB) * (size // MIB)
+    data = os.urandom(size)
     with site(data) as port:
         line = f"wget -q -O /tmp/www/big http://{HOST}:{port}/x"
         said = guest.sh(f"{line} && md5sum </tmp/www/big")
@@ -159,18 +159,14 @@ def fetch(guest, size):
     return data
 
 
-def test_100_mb_into_the_guest(guest):
-    fetch(guest, 100 * MIB)
-    guest.sh("rm /tmp/www/big")
-
-
-def test_20_mb_out_of_the_guest(guest, forwards):
-    """Fewer: the stack acknowledges what an emulated guest sends slowly."""
-    data = fetch(guest, 20 * MIB)
+def test_100_mb_into_the_guest_and_out_again(guest, forwards):
+    """The stack acknowledges slowly what an emulated guest sends."""
+    data = fetch(guest, 100 * MIB)
     with connect(forwards["http"]) as client:
         client.sendall(b"GET /big HTTP/1.0\r\n\r\n")
         _, _, body = drain(client).partition(b"\r\n\r\n")
-    assert body == data
+    assert hashlib.md5(body).digest() == hashlib.md5(data).digest()
+    assert len(body) == 100 * MIB
     guest.sh("rm /tmp/www/big")
 
 
