@@ -160,7 +160,6 @@ def fetch(guest, size):
 
 
 def test_100_mb_into_the_guest_and_out_again(guest, forwards):
-    """The stack acknowledges slowly what an emulated guest sends."""
     data = fetch(guest, 100 * MIB)
     with connect(forwards["http"]) as client:
         client.sendall(b"GET /big HTTP/1.0\r\n\r\n")
