@@ -301,6 +301,14 @@ def _tell(host: Host, vm: VM, todo: Prepared) -> None:
     if dropped:
         names = ", ".join(sorted(set(dropped)))
         say(f"dirty bitmaps are dropped ({names}): the next backup is full")
+    if todo.snapshot.memory:
+        for each in targets:
+            if each.resized:  # else it is mended at once, see revert_plan
+                say(
+                    f"{each.file} had another size then, and QEMU may lose "
+                    "some room in it; when the VM is stopped, 'qemu image "
+                    "check FILE --repair leaks' gives it back"
+                )
     for line in _changes(vm, todo):
         say(f"{line}, as it was then")
 

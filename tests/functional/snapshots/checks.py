@@ -32,15 +32,19 @@ def tags(image: Path) -> set[str]:
     return set(tag_sizes(image))
 
 
-def check(file: Path) -> None:
-    """``qemu-img check`` has nothing to say of an image."""
+def check(file: Path, *, leaks: bool = False) -> None:
+    """``qemu-img check`` has nothing to say of an image.
+
+    :param leaks: but perhaps that room is lost in it
+    """
     done = subprocess.run(
         ["qemu-img", "check", "-f", "qcow2", file],
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    good = (0, 3) if leaks else (0,)  # qemu-img(1), check
+    assert done.returncode in good, done.stdout + done.stderr
 
 
 def consistent(vm: "Machine") -> None:

@@ -107,10 +107,16 @@ SHRINKING = [
     *(("power",), ("take", False, False, None), ("grow", 0)),
     ("drop", {0}, None),
 ]
+#: The same, but QEMU does it when it loads the RAM.
+LOADED = [
+    *(("take", False, False, None), ("write", 0, 11, 191)),
+    *(("revert", 0, 16), ("grow", 0), ("revert", 0, None)),
+]
 
 
 @settings(SETTINGS, max_examples=8)
 @example(deeds=SHRINKING)
+@example(deeds=LOADED)
 @given(deeds=RUNNING)
 def test_running(running_template: Template, deeds: list[tuple]) -> None:
     world = World(running_template, runs=True)
