@@ -11,46 +11,48 @@ from qemu_cli.testing.real_qemu import RealQemu
 
 Start = Callable[..., RealQemu]
 NONE = ("-machine", "none")
+#: Other tests have VMs at the same time, which are found by their names.
+NAME = f"joined-{os.getpid()}"
 
 
 def test_by_its_new_name_and_by_its_own(
     qemu_home: QemuHome, real_qemu: Start
 ) -> None:
     qemu = real_qemu(*NONE, "-name", f"own {os.getpid()}")
-    done = qemu_home("join", f"pid:{qemu.pid}", "--name", "web")
+    done = qemu_home("join", f"pid:{qemu.pid}", "--name", NAME)
     assert done.rc == 0, done.err
-    assert f"web: joined (pid {qemu.pid}, hand, 'own " in done.err
+    assert f"{NAME}: joined (pid {qemu.pid}, hand, 'own " in done.err
     assert done.out == ""
     # Also where VMs of others are not to be listed.
     [row] = qemu_home("list", "-f", "json").json
-    assert (row["name"], row["origin"], row["joined"]) == ("web", "hand", True)
+    assert (row["name"], row["origin"], row["joined"]) == (NAME, "hand", True)
     assert row["pid"] == qemu.pid
-    assert "web" in qemu_home("list").out
-    assert qemu_home("pause", "web").rc == 0
+    assert NAME in qemu_home("list").out
+    assert qemu_home("pause", NAME).rc == 0
     assert qemu_home("resume", f"own {os.getpid()}").rc == 0
     assert qemu_home("reset", f"pid:{qemu.pid}").rc == 0
     assert qemu_home("resume", f"hand:own {os.getpid()}").rc == 4
-    log = qemu_home("log", "web", "-f", "json")
+    log = qemu_home("log", NAME, "-f", "json")
     assert [entry["action"] for entry in log.json] == [
         "reset",
         "resume",
         "pause",
         "join",
     ]
-    assert log.json[2]["command"] == "qemu pause web"
-    shown = qemu_home("show", "web", "-f", "json").json
+    assert log.json[2]["command"] == f"qemu pause {NAME}"
+    shown = qemu_home("show", NAME, "-f", "json").json
     assert shown["joined"] is True
     assert shown["own_name"] == f"own {os.getpid()}"
     assert Path(shown["files"]["history"]).exists()
     for option in ("--serial", "--qemu"):
-        refused = qemu_home("log", "web", option)
+        refused = qemu_home("log", NAME, option)
         assert refused.rc == 4
         assert "no instance of yours" in refused.err
-    left = qemu_home("leave", "web")
+    left = qemu_home("leave", NAME)
     assert left.rc == 0
     own = f"'own {os.getpid()}' again (pid:{qemu.pid})"
-    assert f"web: left; it is {own}" in left.err
-    assert qemu_home("show", "web").rc == 3
+    assert f"{NAME}: left; it is {own}" in left.err
+    assert qemu_home("show", NAME).rc == 3
     refused = qemu_home("log", f"pid:{qemu.pid}")
     assert refused.rc == 4
     assert f"'qemu join pid:{qemu.pid}'" in refused.err
@@ -101,16 +103,16 @@ def test_it_is_gone_with_its_qemu(
     qemu_home: QemuHome, real_qemu: Start
 ) -> None:
     qemu = real_qemu(*NONE)
-    assert qemu_home("join", f"pid:{qemu.pid}", "--name", "web").rc == 0
-    log = qemu_home.paths.joined / "web" / "history.jsonl"
+    assert qemu_home("join", f"pid:{qemu.pid}", "--name", NAME).rc == 0
+    log = qemu_home.paths.joined / NAME / "history.jsonl"
     assert log.exists()
-    assert qemu_home("quit", "web").rc == 0
+    assert qemu_home("quit", NAME).rc == 0
     assert qemu_home("list", "-f", "json").json == []
     assert not log.parent.exists()
-    assert qemu_home("log", "web").rc == 3
+    assert qemu_home("log", NAME).rc == 3
     other = real_qemu(*NONE)
-    assert qemu_home("join", f"pid:{other.pid}", "--name", "web").rc == 0
-    assert len(qemu_home("log", "web", "-f", "json").json) == 1
+    assert qemu_home("join", f"pid:{other.pid}", "--name", NAME).rc == 0
+    assert len(qemu_home("log", NAME, "-f", "json").json) == 1
 
 
 def test_nobody_connects(qemu_home: QemuHome, real_qemu: Start) -> None:
@@ -133,8 +135,8 @@ def test_nobody_connects(qemu_home: QemuHome, real_qemu: Start) -> None:
 def test_one_that_is_stopped(qemu_home: QemuHome, real_qemu: Start) -> None:
     qemu = real_qemu(*NONE)
     os.kill(qemu.pid, signal.SIGSTOP)
-    done = qemu_home("join", f"pid:{qemu.pid}", "--name", "web")
+    done = qemu_home("join", f"pid:{qemu.pid}", "--name", NAME)
     assert done.rc == 0, done.err
-    assert qemu_home("list", "web", "-f", "json").json[0]["joined"]
-    assert qemu_home("pause", "web").rc == 4
-    assert qemu_home("kill", "web").rc == 0
+    assert qemu_home("list", NAME, "-f", "json").json[0]["joined"]
+    assert qemu_home("pause", NAME).rc == 4
+    assert qemu_home("kill", NAME).rc == 0

@@ -345,7 +345,7 @@ class World:
                 words = ("image", "check", file, "--repair", "leaks")
                 done = self.home(*words)
                 if done.rc:
-                    assert "stands on" in done.err, done.err
+                    assert " is the " in done.err, done.err
                     checks.check(file, leaks=True)
                     continue
             checks.check(file)
