@@ -3,10 +3,19 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from qemu_cli.paths import Paths
 from qemu_cli.testing.home import QemuHome, Result
+
+# A busy machine is no fault in what is tested.
+hypothesis.settings.register_profile(
+    "unhurried",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("unhurried")
 
 
 class Distributions:

@@ -26,6 +26,9 @@ from qemu_cli.qmp.agent.files import READ_BYTES, WRITE_BYTES
 from qemu_cli_guest.agent.line import Line, is_frozen
 from qemu_cli_guest.agent.tree import File, GuestTree, Link, Tree
 
+#: What a mode from a guest may say: not set-user-ID, which here would be
+#: that of whoever copies.
+MODE = 0o777
 #: So much is read before others may have the agent, in bytes.
 _SLICE_BYTES = 4 << 20
 #: A frozen guest is asked again after this, in seconds.
@@ -114,19 +117,19 @@ async def out_of_guest(
     async with _Copying(host, vm) as copying:
         tree = await copying.guest.tree(source)
         for name in tree.directories:
-            _inside(to, name).mkdir(exist_ok=True)
+            inside(to, name).mkdir(exist_ok=True)
         size = 0
         with host.progress(f"{vm.name}: {source}", "B") as show:
             for file in tree.files:
                 size += await copying.down(
                     str(PurePosixPath(source) / file.name),
-                    _inside(to, file.name),
+                    inside(to, file.name),
                     file.mode,
                     checksum=checksum,
                     show=_shifted(show, size, tree.size_bytes),
                 )
         for link in tree.links:
-            local = _inside(to, link.name)
+            local = inside(to, link.name)
             local.unlink(missing_ok=True)
             local.symlink_to(link.to)
     return Copied(len(tree.files), size, str(to))
@@ -212,7 +215,7 @@ class _Copying:
                     done, at_end = done + got, got < _SLICE_BYTES
                     show(done, 0)
                 if not is_device:
-                    os.fchmod(stream.fileno(), mode)
+                    os.fchmod(stream.fileno(), mode & MODE)
             agent = await self._line.agent()
             await agent.close_file(handle)
             if checksum:
@@ -308,8 +311,8 @@ async def _target(guest: GuestTree, name: str, to: str) -> str:
     return to
 
 
-def _inside(base: Path, name: str) -> Path:
-    """A path below a directory: a guest may say anything.
+def inside(base: Path, name: str) -> Path:
+    """A path of this host, below one: a guest may say anything.
 
     :raise QemuCliError: it leads elsewhere
     """
@@ -317,7 +320,7 @@ def _inside(base: Path, name: str) -> Path:
     if path.is_absolute() or ".." in path.parts:
         raise QemuCliError(f"the guest names a file {name}: refused")
     for above in [base / each for each in path.parents]:
-        if above != base and above.is_symlink():
+        if above.is_symlink():
             raise QemuCliError(f"{above} is a link: nothing is put behind it")
     return base / path
 

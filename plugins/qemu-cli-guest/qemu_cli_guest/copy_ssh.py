@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from qemu_cli.errors import NotFoundError, QemuCliError
 from qemu_cli_guest import ssh
 from qemu_cli_guest.copy import Copied
+from qemu_cli_guest.unpack import Unpacker
 
 #: No terminal, and nobody is asked.
 _QUIETLY = ("-T", "-oBatchMode=yes")
@@ -78,13 +79,13 @@ async def out_of_guest(server: ssh.Server, source: str, to: Path) -> Copied:
             process.stdout,
             tarfile.open(fileobj=process.stdout, mode="r|") as archive,
         ):
+            unpacker = Unpacker(archive, place.name, to)
             for info in archive:
-                below = PurePosixPath(info.name).relative_to(place.name)
-                info.name = str(PurePosixPath(to.name) / below)
-                archive.extract(info, to.parent, filter="tar", set_attrs=True)
+                unpacker.take(info)
                 if info.isfile():
                     count[0] += 1
                     count[1] += info.size
+            unpacker.finish()
 
     line = f"exec tar -c -f - -C {parent} -- {name}"
     await _through(server, line, receive, stdout=subprocess.PIPE)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 import tomlkit
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qemu_cli.errors import DefinitionError
@@ -106,7 +106,6 @@ def test_what_is_written_is_read_again(definition: Definition) -> None:
     assert rendered.index("\narch = ") < rendered.index("\n[machine]")
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     append=text,
     cpu=text,

@@ -83,7 +83,7 @@ def kill_during(world: World, plan: Plan, at: int, when: str) -> None:
         patch.undo()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(made=plans(), data=st.data())
 def test_whatever_happens_it_is_as_before_or_as_after(
     tmp_path_factory: pytest.TempPathFactory, made: Any, data: st.DataObject

@@ -180,7 +180,7 @@ class Run:
         """Pass on input and output until it has ended."""
         pauses = iter(_PAUSES_S)
         pause_s = 0.0
-        heard = time.monotonic()
+        trouble: float | None = None
         while True:
             news = False
             try:
@@ -191,13 +191,15 @@ class Run:
                 # The end of a quick one comes before its output.
                 if pause_s >= _QUICK_S:
                     news |= await self._pump(agent)
-                heard = time.monotonic()
+                trouble = None
             except RefusedError as error:
                 if not is_frozen(error):
                     raise
-                heard = time.monotonic()
+                trouble = None
             except _PASSING:
-                if time.monotonic() - heard > _PATIENCE_S:
+                # An answer that never came has taken its time already.
+                trouble = trouble or time.monotonic()
+                if time.monotonic() - trouble > _PATIENCE_S:
                     raise
                 await self._line.hang_up()
             if news:

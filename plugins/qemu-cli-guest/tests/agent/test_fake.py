@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 from qemu_cli_guest import copy
 from qemu_cli_guest.agent import line as line_module
+from qemu_cli_guest.agent import run as run_module
 from qemu_cli_guest.agent import tree
 from qemu_cli_guest.agent.line import Line
 from qemu_cli_guest.agent.run import Program, Run
@@ -47,15 +48,27 @@ class FakeLine(Line):
         return self._agent
 
 
-@pytest.mark.parametrize("cut", [b'{"return": {"exi', b"", b"\xff\xff{]\n"])
-def test_a_reply_that_is_cut_is_asked_for_again(fake_agent, cut):
+@pytest.mark.parametrize(
+    ("cut", "delay_s"),
+    [
+        (b'{"return": {"exi', 0),
+        (b"", 0),
+        (b"\xff\xff{]\n", 0),
+        (b"", 2.5),  # an answer may never come: that took its time
+    ],
+)
+def test_a_reply_that_is_cut_is_asked_for_again(
+    fake_agent, cut, delay_s, monkeypatch
+):
+    monkeypatch.setattr(run_module, "_PATIENCE_S", 2.0)
     fake = fake_agent()
     fake.on("guest-exec", {"pid": 5})
     line = FakeLine(fake)
 
     def each_time(number):
         if number == 1:
-            fake.on("guest-exec-status", raw=cut, close=True)
+            cuts = {"raw": cut, "delay_s": delay_s, "close": True}
+            fake.on("guest-exec-status", **cuts)
         else:
             end = {"exited": True, "exitcode": 3, "out-data": RAN}
             fake.on("guest-exec-status", end)
@@ -208,14 +221,14 @@ def test_a_list_of_files_is_read():
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x"])
 def test_a_guest_names_no_files_elsewhere(tmp_path, name):
     with pytest.raises(QemuCliError, match="refused"):
-        copy._inside(tmp_path, name)
+        copy.inside(tmp_path, name)
 
 
 def test_a_guest_puts_nothing_behind_a_link(tmp_path):
     (tmp_path / "out").symlink_to("/tmp")
     with pytest.raises(QemuCliError, match="is a link"):
-        copy._inside(tmp_path, "out/x")
-    assert copy._inside(tmp_path, "./in/x") == tmp_path / "in/x"
+        copy.inside(tmp_path, "out/x")
+    assert copy.inside(tmp_path, "./in/x") == tmp_path / "in/x"
 
 
 @pytest.mark.parametrize(

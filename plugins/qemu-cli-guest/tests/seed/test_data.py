@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from qemu_cli_guest.seed import data, iso
 from qemu_cli_guest.seed.options import hostname
@@ -12,6 +12,7 @@ from qemu_cli.errors import QemuCliError, UsageError
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJQ ann@home: # not a comment"
 
 
+@settings(deadline=None)  # pycdlib takes its time on a busy machine
 @given(
     st.dictionaries(
         st.sampled_from(iso.NAMES), st.binary(max_size=5000), max_size=4
