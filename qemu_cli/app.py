@@ -12,11 +12,7 @@ import cliff.app
 
 from qemu_cli import __version__, extensions, globaloptions, streams
 from qemu_cli.command.base import Parser
-from qemu_cli.commandmanager import (
-    CommandManager,
-    GroupAloneError,
-    UnknownCommandError,
-)
+from qemu_cli.commandmanager import CommandManager, GroupAloneError
 from qemu_cli.config import Config
 from qemu_cli.errors import QemuCliError, UsageError
 from qemu_cli.hooks import Hooks
@@ -245,13 +241,13 @@ class QemuApp(cliff.app.App):
         :param aliases: those that led here
         """
         try:
-            found = self.command_manager.find_command(argv)
+            found = self.command_manager.lookup(argv)
         except GroupAloneError as group:
             return self._show_group(group.words, argv)
-        except UnknownCommandError:
+        if found is None:
             code = self._run_own(argv, aliases)
             if code is None:
-                raise
+                raise self.command_manager.unknown(argv)
             return code
         command_class, words, rest = found
         command: Any = command_class(self, self.options, cmd_name=words)

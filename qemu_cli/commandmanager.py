@@ -79,6 +79,18 @@ class CommandManager(cliff.commandmanager.CommandManager):
         :raise GroupAloneError: more words are needed
         :raise PluginError: it can't be imported, or two plug-ins have it
         """
+        if found := self.lookup(argv):
+            return found
+        raise self.unknown(argv)
+
+    def lookup(
+        self, argv: list[str]
+    ) -> tuple[type[Command], str, list[str]] | None:
+        """Do that, and return None when there is none.
+
+        :raise GroupAloneError: more words are needed
+        :raise PluginError: it can't be imported, or two plug-ins have it
+        """
         last = self._get_last_possible_command_index(argv)
         for count in range(last, 0, -1):
             words = " ".join(argv[:count])
@@ -89,18 +101,23 @@ class CommandManager(cliff.commandmanager.CommandManager):
             words = " ".join(argv[:count])
             if words in self.foreign:
                 return self.load(words), words, argv[count:]
-        for count in range(last, 0, -1):
+        if self.group(words := " ".join(argv[:last])):
+            raise GroupAloneError(words)
+        return None
+
+    def unknown(self, argv: list[str]) -> UnknownCommandError:
+        """What to say of words that are no command."""
+        last = self._get_last_possible_command_index(argv)
+        for count in range(last - 1, 0, -1):
             words = " ".join(argv[:count])
             if members := self.group(words):
-                if count == last:
-                    raise GroupAloneError(words)
                 can = [each.removeprefix(f"{words} ") for each in members]
-                raise UnknownCommandError(
+                return UnknownCommandError(
                     f"{' '.join(argv[: count + 1])!r} is not a qemu command",
                     hint=did_you_mean(argv[count], can)
                     or f"'qemu {words}' can: {', '.join(can)}",
                 )
-        raise UnknownCommandError(
+        return UnknownCommandError(
             f"{argv[0]!r} is not a qemu command",
             hint=self._disabled(argv[: last or 1])
             or did_you_mean(

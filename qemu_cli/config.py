@@ -8,7 +8,6 @@ does it: an alias in it would be a program run in the user's name.
 """
 
 import os
-import shlex
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -306,6 +305,8 @@ def flatten(
         elif isinstance(value, bool):
             yield prefix + key, "yes" if value else "no"
         elif isinstance(value, list):  # for options that can be repeated
+            import shlex  # hardly anybody has one
+
             yield prefix + key, shlex.join(map(str, value))
         else:
             yield prefix + key, str(value)

@@ -1,7 +1,7 @@
 """``qemu version``."""
 
 import argparse
-import platform
+import sys
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
@@ -35,7 +35,7 @@ class Version(ShowOne):
         versions: dict[str, Any] = {
             "qemu-cli": __version__,
             "schema": SCHEMA,
-            "python": platform.python_version(),
+            "python": sys.version.split()[0],
             **{part: metadata.version(part) for part in _PARTS},
             "qemu": self._emulators(parsed_args.all),
         }
