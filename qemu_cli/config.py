@@ -160,12 +160,8 @@ class Config:
 
     def members(self, family: Setting[str]) -> dict[str, str]:
         """What is set of a family, such as all aliases."""
-        prefix = family.name[:-1]
-        return {
-            key.removeprefix(prefix): value.text
-            for key, value in self.items()
-            if key.startswith(prefix)
-        }
+        found = self.below(family.name[:-1])
+        return {key: found[key].text for key in sorted(found)}
 
     def below(self, prefix: str) -> dict[str, Value]:
         """What is set of the keys that begin so, without that beginning."""

@@ -45,16 +45,20 @@ def disable(names: Callable[[], frozenset[str]]) -> None:
 
 
 @functools.cache
+def _ourselves() -> importlib.metadata.Distribution:
+    """Reads nothing, however many distributions are installed."""
+    name = f"qemu_cli-{__version__}.dist-info"
+    # Beside the package; elsewhere when it is an editable installation.
+    for place in (Path(qemu_cli.__file__).parents[1], *sys.path):
+        metadata = Path(place, name)
+        if metadata.is_dir():
+            return importlib.metadata.Distribution.at(metadata)
+    return importlib.metadata.distribution(DISTRIBUTION)
+
+
+@functools.cache
 def _our_entry_points() -> list[EntryPoint]:
-    """Reads one file, however many distributions are installed."""
-    package = Path(qemu_cli.__file__).parent
-    metadata = package.with_name(f"qemu_cli-{__version__}.dist-info")
-    distribution: importlib.metadata.Distribution
-    if metadata.is_dir():
-        distribution = importlib.metadata.Distribution.at(metadata)
-    else:  # an editable installation: look through them all
-        distribution = importlib.metadata.distribution(DISTRIBUTION)
-    return list(distribution.entry_points)
+    return list(_ourselves().entry_points)
 
 
 def own(group: str) -> dict[str, EntryPoint]:
@@ -192,7 +196,12 @@ def load(entry: EntryPoint) -> Any:
     :raise PluginError: it can't be imported, or needs another version of
         the API; names the distribution
     """
-    if entry.dist and distribution_of(entry) != DISTRIBUTION:
+    # To ask ours for its name would cost `list` three percent.
+    if (
+        entry.dist
+        and entry.dist is not _ourselves()
+        and distribution_of(entry) != DISTRIBUTION
+    ):
         check_api(entry.dist)
     try:
         return entry.load()
