@@ -34,6 +34,9 @@ def limits(work: Path) -> Iterator[Limit]:
     with one_vm(home):
         one = instructions(listing, home)
     yield Limit("list, one VM / floor", one / floor, 1.20)
+    # Each import looks into one directory more, whatever is in it.
+    (work / "nothing").mkdir()
+    empty = instructions(listing, home | {"PYTHONPATH": str(work / "nothing")})
     for distributions, limit in ((1, 1.05), (PLUGINS, 1.03)):
         path = work / f"plugins{distributions}"
         write_plugins(path, distributions)

@@ -49,7 +49,7 @@ def _ourselves() -> importlib.metadata.Distribution:
     """Reads nothing, however many distributions are installed."""
     name = f"qemu_cli-{__version__}.dist-info"
     # Beside the package; elsewhere when it is an editable installation.
-    for place in (Path(qemu_cli.__file__).parents[1], *sys.path):
+    for place in (str(Path(qemu_cli.__file__).parents[1]), *sys.path):
         metadata = Path(place, name)
         if metadata.is_dir():
             return importlib.metadata.Distribution.at(metadata)
@@ -107,10 +107,12 @@ def _mentioned(group: str) -> bool:
             if name.startswith(_OURS):
                 continue
             if name.endswith((".dist-info", ".egg-info")):
-                points = Path(place, name, "entry_points.txt")
+                # pathlib would double what an alias costs.
+                points = f"{place or '.'}/{name}/entry_points.txt"
                 try:
-                    if word in points.read_bytes():
-                        return True
+                    with open(points, "rb", buffering=0) as stream:  # noqa: PTH123
+                        if word in stream.read():
+                            return True
                 except OSError:
                     continue  # it has none
     return False
