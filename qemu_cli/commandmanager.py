@@ -15,6 +15,15 @@ from qemu_cli.suggest import did_you_mean
 
 NAMESPACE = "qemu_cli.commands"
 
+#: The first words of what our own plug-ins add, for who lacks them.
+IN_PLUGINS = {
+    "qemu-cli-guest": (
+        *("exec", "cp", "ssh", "ssh-config", "forward", "net", "share"),
+        "guest",
+    ),
+    "qemu-cli-top": ("top",),
+}
+
 
 class UnknownCommandError(UsageError):
     """The words typed are no command, neither ours nor a plug-in's."""
@@ -114,12 +123,14 @@ class CommandManager(cliff.commandmanager.CommandManager):
                 can = [each.removeprefix(f"{words} ") for each in members]
                 return UnknownCommandError(
                     f"{' '.join(argv[: count + 1])!r} is not a qemu command",
-                    hint=did_you_mean(argv[count], can)
+                    hint=self._in_missing_plugin(argv[0])
+                    or did_you_mean(argv[count], can)
                     or f"'qemu {words}' can: {', '.join(can)}",
                 )
         return UnknownCommandError(
             f"{argv[0]!r} is not a qemu command",
             hint=self._disabled(argv[: last or 1])
+            or self._in_missing_plugin(argv[0])
             or did_you_mean(
                 argv[0],
                 {each.split()[0] for each in [*self.commands, *self.foreign]},
@@ -133,6 +144,14 @@ class CommandManager(cliff.commandmanager.CommandManager):
             name = "_".join(argv[:count])
             if entry := extensions.disabled(NAMESPACE, name):
                 return extensions.enable_hint(entry)
+        return None
+
+    def _in_missing_plugin(self, word: str) -> str | None:
+        """What to install, if a plug-in of ours has the command."""
+        nouns = {words.split()[0] for words in self.foreign}
+        for plugin, theirs in IN_PLUGINS.items():
+            if word in theirs and nouns.isdisjoint(theirs):
+                return f"it is in the plug-in {plugin}: not installed"
         return None
 
     def group(self, words: str) -> list[str]:

@@ -1,7 +1,11 @@
 """Commands of others are found when they are needed, and not before."""
 
+import configparser
+from pathlib import Path
+
 import pytest
 
+from qemu_cli import commandmanager
 from qemu_cli.commandmanager import (
     CommandManager,
     GroupAloneError,
@@ -48,6 +52,23 @@ def test_a_noun_with_an_unknown_verb_names_the_verbs():
     with pytest.raises(UnknownCommandError) as caught:
         CommandManager().find_command(["config", "frobnicate"])
     assert "get, list, set, unset" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("words", [["exec", "web"], ["guest", "ip"], ["top"]])
+def test_what_our_own_plug_ins_have_is_told(words):
+    with pytest.raises(UnknownCommandError, match=words[0]) as caught:
+        CommandManager().find_command(words)
+    assert "it is in the plug-in qemu-cli-" in str(caught.value.hint)
+
+
+def test_they_have_what_is_told():
+    checkout = Path(__file__).parents[2]
+    for plugin, told in commandmanager.IN_PLUGINS.items():
+        setup = configparser.ConfigParser()
+        setup.read(checkout / f"plugins/{plugin}/setup.cfg")
+        lines = setup["options.entry_points"][COMMANDS].split("\n")
+        nouns = {line.split(" =")[0].split("_")[0] for line in lines if line}
+        assert set(told) == nouns
 
 
 def test_a_plug_in_adds_a_command(distributions, qemu_with):
