@@ -17,7 +17,8 @@ class Completion(Command):
       zsh   eval "$(qemu completion zsh)"      in ~/.zshrc, after compinit
       fish  qemu completion fish | source      in ~/.config/fish/config.fish
 
-    VM names are found by the shell, without running this program.
+    VM names are found by the shell, without running this program.  The
+    commands of plug-ins are in it when they are installed before.
     """
 
     examples = (
@@ -36,5 +37,6 @@ class Completion(Command):
         """Write it, made from the commands that there are."""
         from qemu_cli import completion
 
-        script = completion.script(parsed_args.shell, self.app.parser)
+        foreign = self.app.command_manager.foreign
+        script = completion.script(parsed_args.shell, self.app.parser, foreign)
         self.app.stdout.write(script)

@@ -20,14 +20,21 @@ PLACES = {
 }
 
 
-def script(shell: str, parser: argparse.ArgumentParser) -> str:
+def script(
+    shell: str,
+    parser: argparse.ArgumentParser,
+    foreign: table.Foreign | None = None,
+) -> str:
     """The script for a shell.
 
     :param shell: one of :data:`SHELLS`
     :param parser: that of ``qemu`` itself
+    :param foreign: the commands of plug-ins
     """
+    commands = list(table.commands(foreign or {}))
+    theirs = {each.words for each in commands} & (foreign or {}).keys()
     template = Path(__file__).with_name(f"qemu.{shell}").read_text("utf-8")
-    for name, words in table.words(parser).items():
+    for name, words in table.words(parser, sorted(theirs)).items():
         template = template.replace(f"@{name}@", " ".join(map(_quote, words)))
     case = _fish_case if shell == "fish" else _sh_case
     cases = (
@@ -37,7 +44,7 @@ def script(shell: str, parser: argparse.ArgumentParser) -> str:
             _quote(" ".join(command.takes)),
             _quote(" ".join(command.arguments)),
         )
-        for command in table.commands()
+        for command in commands
     )
     return template.replace("@CASES@\n", "".join(cases))
 

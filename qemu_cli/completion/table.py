@@ -1,7 +1,9 @@
 """Which words can stand where, read from the parsers of all commands."""
 
 import argparse
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import EntryPoint
 from typing import NamedTuple
 
 from qemu_cli import extensions, settings
@@ -51,22 +53,40 @@ class Command(NamedTuple):
     arguments: tuple[str, ...]
 
 
-def commands() -> Iterator[Command]:
-    """All commands of ours."""
+#: What a script can have between its quotes, as one word.
+_PLAIN = re.compile(r"[^\s'\"\\`$]+")
+
+#: Those of plug-ins, by their words; see :class:`CommandManager`.
+Foreign = Mapping[str, Sequence[EntryPoint]]
+
+
+def commands(foreign: Foreign) -> Iterator[Command]:
+    """All commands of ours, and those of plug-ins that can be loaded."""
     for name, entry in extensions.own(NAMESPACE).items():
         words = name.replace("_", " ")
         parser = extensions.load(entry)(None, None).get_parser("qemu")
         yield _command(words, parser)
+    for words, (entry, *_) in foreign.items():
+        try:
+            parser = extensions.load(entry)(None, None).get_parser("qemu")
+            command = _command(words, parser)
+        except Exception:  # noqa: BLE001, S112  `plugin doctor` tells
+            continue
+        each = [words.replace(" ", ""), *command.options, *command.takes]
+        if all(map(_PLAIN.fullmatch, each)):
+            yield command
 
 
-def words(parser: argparse.ArgumentParser) -> dict[str, list[str]]:
+def words(
+    parser: argparse.ArgumentParser, foreign: Sequence[str]
+) -> dict[str, list[str]]:
     """The lists that do not depend on a command.
 
     :param parser: that of ``qemu`` itself
+    :param foreign: the commands of plug-ins
     """
-    names = sorted(
-        name.replace("_", " ") for name in extensions.own(NAMESPACE)
-    )
+    own = (name.replace("_", " ") for name in extensions.own(NAMESPACE))
+    names = sorted({*own, *foreign})
     nouns = sorted({name.split()[0] for name in names if " " in name})
     return {
         "FIRST": sorted({name.split()[0] for name in names}),
