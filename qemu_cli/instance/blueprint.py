@@ -67,10 +67,10 @@ def plan(
     )
     parts = [extra(newborn) for extra in wish.extras]
     disks, steps = _disks(paths, wish, facts)
-    cdroms = [str(path.absolute()) for path in wish.cdroms]
-    cdroms += [name for each in parts for name in each.cdroms]
+    added = [name for each in parts for name in each.cdroms]
+    cdroms = [*(str(path.absolute()) for path in wish.cdroms), *added]
     shared = [share for each in parts for share in each.shares]
-    buses = _buses(wish, profile, len(cdroms)) + ["nic"] * len(shared)
+    buses = _buses(wish, profile, len(added)) + ["nic"] * len(shared)
     slots = profile.slots(buses)
     first_share = len(slots) - len(shared)
     definition = Definition(
@@ -128,15 +128,18 @@ def _tables(parts: Sequence[Parts]) -> dict[str, dict[str, Any]]:
     return tables
 
 
-def _buses(wish: Wish, profile: Profile, cdroms: int) -> list[str]:
+def _buses(wish: Wish, profile: Profile, added_cdroms: int) -> list[str]:
     buses = []
     for disk in wish.disks:
         bus = disk.bus or profile.disk_buses[0]
         profile.check_bus(bus)
         buses.append(bus)
-    if cdroms and profile.cdrom_bus is None:
+    if (wish.cdroms or added_cdroms) and profile.cdrom_bus is None:
         raise UsageError(f"profile {profile.name} has no CD drives")
-    buses += [str(profile.cdrom_bus)] * cdroms
+    buses += [str(profile.cdrom_bus)] * len(wish.cdroms)
+    # What plug-ins add is for guests that are made for VMs: see base.py.
+    added_bus = profile.virtio_cdrom_bus or profile.cdrom_bus
+    buses += [str(added_bus)] * added_cdroms
     return buses + ["nic"] * len(wish.nics)
 
 

@@ -41,7 +41,8 @@ class Parts:
     """What a plug-in gives it.
 
     :param shares: with the driver that they are to have
-    :param cdroms: names of files among ``files`` or paths, each a CD
+    :param cdroms: names of files among ``files`` or paths, each a CD in a
+        drive that a guest with virtio's drivers sees
     :param table: goes into the ``[plugin.NAME]`` that ``plugin`` names
     """
 

@@ -28,6 +28,9 @@ class Profile(ABC):
     disk_buses: tuple[str, ...]
     #: The bus of CD drives; None when it has none.
     cdrom_bus: str | None
+    #: That of CDs for a guest which is made for VMs: its kernel may have
+    #: virtio's drivers alone, as Debian's for clouds.  None: the same.
+    virtio_cdrom_bus: str | None = None
     #: Devices, memory and CPUs can be added while it runs.
     hotplug: bool
     #: The guest's name of the first serial port.

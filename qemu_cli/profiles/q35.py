@@ -13,6 +13,7 @@ class Q35(PciProfile):
     firmwares = ("bios", "uefi")
     disk_buses = ("virtio", "scsi", "sata", "nvme", "usb")
     cdrom_bus = "sata"
+    virtio_cdrom_bus = "scsi"
     console = "ttyS0"
 
     def machine_options(self, definition: Definition) -> list[str]:
