@@ -59,6 +59,12 @@ async def opened(
         ) from None
     except ConnectError as error:
         raise _explained(error, address) from None
+    except AssertionError:
+        # The library's own: QEMU answered, and was gone before the library
+        # could say that it is connected.
+        with contextlib.suppress(Exception):
+            await client.disconnect()
+        raise _lost(address) from None
     finally:
         if client.runstate != Runstate.RUNNING:
             sock.close()
@@ -186,5 +192,9 @@ class Heard(EventListener):
 
 def _explained(error: ConnectError, address: str) -> QemuCliError:
     if isinstance(error.exc, EOFError | OSError):
-        return ConnectionLostError(f"QEMU closed {address} while greeting")
+        return _lost(address)
     return QemuCliError(f"what listens at {address} does not speak QMP")
+
+
+def _lost(address: str) -> ConnectionLostError:
+    return ConnectionLostError(f"QEMU closed {address} while greeting")

@@ -172,6 +172,15 @@ def test_an_end_while_greeting(fake_qmp):
         execute(Monitors(control=fake.path))
 
 
+def test_an_end_just_after_greeting(fake_qmp):
+    """The library takes it for a connection, and has lost it already."""
+    fake = fake_qmp()
+    fake.on("qmp_capabilities", raw=b'{"return": {}}\r\n', close=True)
+    for _ in range(20):  # it may come to the first command
+        with pytest.raises(ConnectionLostError, match="QEMU closed"):
+            execute(Monitors(control=fake.path))
+
+
 def test_a_main_loop_that_is_stuck(fake_qmp):
     fake = fake_qmp()
     fake.on("qmp_capabilities", silent=True)
