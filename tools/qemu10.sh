@@ -15,6 +15,9 @@ root=$directory/root
 bin=$directory/bin
 libraries=$root/usr/lib/x86_64-linux-gnu
 packages=qemu-system-x86,qemu-system-arm,qemu-utils,ovmf,qemu-efi-aarch64
+# A module that is missing there is taken from the host, whose are of another
+# build: QEMU aborts.
+packages+=,qemu-system-modules-opengl,qemu-system-modules-spice
 
 "$bin/qemu-system-x86_64" --version >/dev/null 2>&1 && exit 0
 rm -rf "$root" "$bin"

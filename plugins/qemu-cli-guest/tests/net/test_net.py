@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from qemu_cli.testing.real_qemu import binary
+
 TIMEOUT_S = 60
 
 
@@ -260,12 +262,21 @@ def test_cards_and_backends_on_a_hub(home, real_qemu):
     assert card["mac"].startswith("52:54:00")
 
 
+def as_user(name):
+    """How a QEMU is told whom to run as: ``-runas`` is gone since 10.0."""
+    argv = [binary(), "-help"]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True)
+    if "\n-runas" in said.stdout:
+        return ("-runas", name)
+    return ("-run-with", f"user={name}")
+
+
 def test_what_qemu_can_not_write_is_found_out_before(
     home, real_qemu, tmp_path
 ):
     """A ``filter-dump`` that can't be made closes QEMU's descriptor 0."""
     options = ("-netdev", "user,id=n", "-device", "e1000,netdev=n")
-    nobody = ("-runas", "nobody")
+    nobody = as_user("nobody")
     qemu = real_qemu("-machine", "pc", "-S", "-m", "32M", *options, *nobody)
     vm = f"pid:{qemu.pid}"
     stdin = Path(f"/proc/{qemu.pid}/fd/0")
