@@ -36,7 +36,8 @@ def limits(work: Path) -> Iterator[Limit]:
     yield Limit("list, one VM / floor", one / floor, 1.20)
     # Each import looks into one directory more, whatever is in it.
     (work / "nothing").mkdir()
-    empty = instructions(listing, home | {"PYTHONPATH": str(work / "nothing")})
+    nothing = {"PYTHONPATH": str(work / "nothing")}
+    without = instructions(listing, home | nothing)
     for distributions, limit in ((1, 1.05), (PLUGINS, 1.03)):
         path = work / f"plugins{distributions}"
         write_plugins(path, distributions)
@@ -44,7 +45,7 @@ def limits(work: Path) -> Iterator[Limit]:
         yield Limit(
             f"list, {PLUGINS} foreign commands in {distributions} "
             "distribution(s) / without",
-            many / empty,
+            many / without,
             limit,
         )
 

@@ -17,11 +17,11 @@ NAMESPACE = "qemu_cli.commands"
 
 #: The first words of what our own plug-ins add, for who lacks them.
 IN_PLUGINS = {
-    "qemu-cli-guest": (
-        *("exec", "cp", "ssh", "ssh-config", "forward", "net", "share"),
-        "guest",
-    ),
-    "qemu-cli-top": ("top",),
+    "qemu-cli-guest": [
+        *("cp", "exec", "forward", "guest", "net"),
+        *("share", "ssh", "ssh-config"),
+    ],
+    "qemu-cli-top": ["top"],
 }
 
 
@@ -95,7 +95,7 @@ class CommandManager(cliff.commandmanager.CommandManager):
     def lookup(
         self, argv: list[str]
     ) -> tuple[type[Command], str, list[str]] | None:
-        """Do that, and return None when there is none.
+        """Find it as :meth:`find_command` does; None: there is none.
 
         :raise GroupAloneError: more words are needed
         :raise PluginError: it can't be imported, or two plug-ins have it

@@ -151,6 +151,8 @@ def provider(entry: EntryPoint) -> str:
 
 def distribution_of(entry: EntryPoint) -> str:
     """The normalized name of the distribution an entry point is from."""
+    if entry.dist is _ourselves():
+        return DISTRIBUTION  # to read it would cost `list` three percent
     return normalized(entry.dist.name if entry.dist else "")
 
 
@@ -198,12 +200,7 @@ def load(entry: EntryPoint) -> Any:
     :raise PluginError: it can't be imported, or needs another version of
         the API; names the distribution
     """
-    # To ask ours for its name would cost `list` three percent.
-    if (
-        entry.dist
-        and entry.dist is not _ourselves()
-        and distribution_of(entry) != DISTRIBUTION
-    ):
+    if entry.dist and distribution_of(entry) != DISTRIBUTION:
         check_api(entry.dist)
     try:
         return entry.load()

@@ -38,6 +38,12 @@ _IDS = {"job": "job", "device": "device", "usb": "usb"}
 #: A name that there must not be yet.
 _NEW = {("create", "NAME"), ("join", "NAME"), ("nbd-export", "--name")}
 
+#: What a script can have between its quotes, as one word.
+_PLAIN = re.compile(r"[^\s'\"\\`$]+")
+
+#: The commands of plug-ins, by their words; see :class:`CommandManager`.
+Foreign = Mapping[str, Sequence[EntryPoint]]
+
 
 class Command(NamedTuple):
     """One command, in the words of the scripts.
@@ -53,23 +59,13 @@ class Command(NamedTuple):
     arguments: tuple[str, ...]
 
 
-#: What a script can have between its quotes, as one word.
-_PLAIN = re.compile(r"[^\s'\"\\`$]+")
-
-#: Those of plug-ins, by their words; see :class:`CommandManager`.
-Foreign = Mapping[str, Sequence[EntryPoint]]
-
-
 def commands(foreign: Foreign) -> Iterator[Command]:
     """All commands of ours, and those of plug-ins that can be loaded."""
     for name, entry in extensions.own(NAMESPACE).items():
-        words = name.replace("_", " ")
-        parser = extensions.load(entry)(None, None).get_parser("qemu")
-        yield _command(words, parser)
+        yield _command(name.replace("_", " "), entry)
     for words, (entry, *_) in foreign.items():
         try:
-            parser = extensions.load(entry)(None, None).get_parser("qemu")
-            command = _command(words, parser)
+            command = _command(words, entry)
         except Exception:  # noqa: BLE001, S112  `plugin doctor` tells
             continue
         each = [words.replace(" ", ""), *command.options, *command.takes]
@@ -105,7 +101,8 @@ def words(
     }
 
 
-def _command(words: str, parser: argparse.ArgumentParser) -> Command:
+def _command(words: str, entry: EntryPoint) -> Command:
+    parser = extensions.load(entry)(None, None).get_parser("qemu")
     takes, arguments = [], []
     for action in parser._actions:
         kind = _kind(words, action)

@@ -59,12 +59,6 @@ async def opened(
         ) from None
     except ConnectError as error:
         raise _explained(error, address) from None
-    except AssertionError:
-        # The library's own: QEMU answered, and was gone before the library
-        # could say that it is connected.
-        with contextlib.suppress(Exception):
-            await client.disconnect()
-        raise _lost(address) from None
     finally:
         if client.runstate != Runstate.RUNNING:
             sock.close()
@@ -81,6 +75,15 @@ class Client(QMPClient):
         self.flooded = False  # by a message longer than MESSAGE_MAX
         # The default listener hears everything and forgets nothing.
         self.events.event_filter = lambda event: False
+
+    async def _establish_session(self) -> None:
+        await super()._establish_session()
+        if self.runstate != Runstate.RUNNING:
+            # QEMU's end came with its answer, and the reader has met it.
+            # connect() would assert that we are connected.
+            with contextlib.suppress(Exception):
+                await self.disconnect()
+            raise EOFError
 
     async def _readline(self) -> bytes:
         try:
@@ -192,9 +195,5 @@ class Heard(EventListener):
 
 def _explained(error: ConnectError, address: str) -> QemuCliError:
     if isinstance(error.exc, EOFError | OSError):
-        return _lost(address)
+        return ConnectionLostError(f"QEMU closed {address} while greeting")
     return QemuCliError(f"what listens at {address} does not speak QMP")
-
-
-def _lost(address: str) -> ConnectionLostError:
-    return ConnectionLostError(f"QEMU closed {address} while greeting")

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from qemu_cli.testing.real_qemu import binary
-
 TIMEOUT_S = 60
 
 
@@ -264,7 +262,8 @@ def test_cards_and_backends_on_a_hub(home, real_qemu):
 
 def as_user(name):
     """How a QEMU is told whom to run as: ``-runas`` is gone since 10.0."""
-    argv = [binary(), "-help"]
+    program = os.environ.get("QEMU_CLI_TEST_QEMU", "qemu-system-x86_64")
+    argv = [program, "-help"]
     said = subprocess.run(argv, capture_output=True, text=True, check=True)
     if "\n-runas" in said.stdout:
         return ("-runas", name)
