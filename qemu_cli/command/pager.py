@@ -5,6 +5,7 @@ import io
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -144,12 +145,13 @@ class LazyPager(io.TextIOBase):
             self._release(self._terminal)
             return
         assert self._pager.stdin is not None  # noqa: S101
-        with contextlib.suppress(BrokenPipeError):
-            self._pager.stdin.close()
-        while True:
-            with contextlib.suppress(KeyboardInterrupt):
-                self._pager.wait()
-                return
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                self._pager.stdin.close()
+            self._pager.wait()
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def _start(self) -> None:
         """Run the pager.
