@@ -4,11 +4,14 @@ import os
 import stat
 import subprocess
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
 from passlib.hash import sha512_crypt
 from qemu_cli_guest.seed import iso
+
+from qemu_cli.testing.home import QemuHome
 
 USER_DATA = """#cloud-config
 packages: [nginx]
@@ -24,10 +27,11 @@ def create(guest_home, tmp_path):
     """``create(NAME, …) -> Result``; deleted afterwards."""
     made = []
 
-    def create(name, *options, command="create"):
-        made.append(name)
+    def create(name, *options, command="create", home=guest_home):
+        if home is guest_home:
+            made.append(name)
         options = ("--accel", "tcg", "--memory", "64M", *options)
-        return guest_home(command, name, *options)
+        return home(command, name, *options)
 
     yield create
     for name in made:
@@ -226,16 +230,22 @@ def test_a_default_gives_way(create, guest_home, tmp_path, key):
         ok(guest_home("delete", name, "--yes"))
 
 
-def test_it_survives_another_name_and_a_move_of_home(
-    create, guest_home, tmp_path
-):
-    ok(create("before", "--hostname", "x"))
-    ok(guest_home("rename", "before", "after"))
-    ok(guest_home("start", "after"))
-    (cdrom,) = guest_home("disk", "list", "after", "-f", "json").json
-    assert cdrom["file"].endswith("after/seed.iso")
-    ok(guest_home("shutdown", "after", "--force"))
-    ok(guest_home("delete", "after", "--yes"))
+def test_it_survives_another_name_and_a_move_of_home(create, qemu_home):
+    ok(create("before", "--hostname", "x", home=qemu_home))
+    ok(qemu_home("rename", "before", "after"))
+    moved = qemu_home.directory.with_name(qemu_home.directory.name + "-2")
+    qemu_home.directory.rename(moved)
+    home = QemuHome(moved)
+    try:
+        ok(home("start", "after"))
+        (cdrom,) = home("disk", "list", "after", "-f", "json").json
+        assert Path(cdrom["file"]) == (
+            home.paths.instance("after").directory / "seed.iso"
+        )
+        ok(home("shutdown", "after", "--force", "--timeout", "0"))
+    finally:
+        home.close()
+        moved.rename(qemu_home.directory)
 
 
 def test_run_takes_it_too(create, guest_home):
