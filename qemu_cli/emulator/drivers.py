@@ -25,7 +25,9 @@ _TRUTH = {
     **dict.fromkeys(("on", "yes", "true", "y"), True),
     **dict.fromkeys(("off", "no", "false", "n"), False),
 }
-_NUMBER = r"-?(0x[0-9a-fA-F]+|\d+)[kKmMgG]?"
+_NUMBER = r"-?(0x[0-9a-fA-F]+|\d+)"
+_SIZE = r"(\d+)([kKmMgGtT]?)"
+_UNITS = " kmgt"
 
 #: Properties of a device, by name.
 Options = dict[str, bool | int | str]
@@ -178,10 +180,19 @@ def check(
         elif re.fullmatch(r"u?int\d+", kind):
             if not re.fullmatch(_NUMBER, value):
                 raise UsageError(f"{driver}: {key} is a number, not '{value}'")
-            if value.isdecimal():
-                found[key] = int(value)
+            found[key] = _number(value)
+        elif kind == "size":
+            if size := re.fullmatch(_SIZE, value):
+                unit = _UNITS.index(size[2].lower() or " ")
+                found[key] = _number(size[1]) << 10 * unit
         elif kind == "OnOffAuto" and value not in ("on", "off", "auto"):
             raise UsageError(
                 f"{driver}: {key} is on, off or auto, not '{value}'"
             )
     return found
+
+
+def _number(text: str) -> int:
+    """Read it as QEMU does, and C: what begins with 0 is octal."""
+    octal = re.fullmatch(r"-?0[0-7]+", text)
+    return int(text, 8 if octal else 16 if "x" in text else 10)

@@ -20,6 +20,9 @@ from qemu_cli.instance.model import (
 from qemu_cli.paths import InstancePaths
 from qemu_cli.profiles.base import Profile
 
+#: What QEMU takes as a number only, of all that is said here.
+_NUMBERS = ("lun", "scsi-id", "slot")
+
 #: What stands before the id of a DIMM in that of its back-end.
 BACKEND = "mem-"
 
@@ -203,6 +206,19 @@ def dimm_memory(dimm: Dimm, *, shared: bool) -> str:
 def dimm_device(dimm: Dimm) -> str:
     """Return the front-end of a DIMM."""
     return f"pc-dimm,id={dimm.id},memdev={BACKEND}{dimm.id},slot={dimm.slot}"
+
+
+def properties(device: str) -> dict[str, Any]:
+    """Turn an argument of ``-device`` into those of ``device_add``.
+
+    QEMU 10 insists that a number is one there, and does not take a text.
+    """
+    driver, *rest = device.replace(",,", "\0").split(",")
+    found: dict[str, Any] = {"driver": driver}
+    for each in rest:
+        key, _, value = each.replace("\0", ",").partition("=")
+        found[key] = int(value) if key in _NUMBERS else value
+    return found
 
 
 def option_text(value: bool | int | str) -> str:

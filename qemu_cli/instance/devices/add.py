@@ -282,18 +282,11 @@ def plan_add(
     steps: list[AnyStep] = [*added.before] if hot else []
     steps.append(define)
     if hot:
-        steps.append(Plug(properties(added.argument)))
+        plug = spelling.properties(added.argument)
+        if isinstance(added.entry, Device):
+            plug |= added.entry.options  # these have their types
+        steps.append(Plug(plug))
     return Plan(f"{action} {paths.name} {added.entry.id}", tuple(steps))
-
-
-def properties(device: str) -> dict[str, Any]:
-    """Turn an argument of ``-device`` into those of ``device_add``."""
-    driver, *rest = device.replace(",,", "\0").split(",")
-    found: dict[str, Any] = {"driver": driver}
-    for each in rest:
-        key, _, value = each.replace("\0", ",").partition("=")
-        found[key] = value
-    return found
 
 
 def _done(plan: Plan, added: Added, *, waits: bool) -> Done:

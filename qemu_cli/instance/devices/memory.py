@@ -14,13 +14,13 @@ from qemu_cli.errors import StateError, UsageError
 from qemu_cli.instance import change
 from qemu_cli.instance.blueprint import max_memory_mib
 from qemu_cli.instance.devices import sizes
-from qemu_cli.instance.devices.add import free_id, properties
+from qemu_cli.instance.devices.add import free_id
 from qemu_cli.instance.disks import edit, guard
 from qemu_cli.instance.disks.done import Done, do
 from qemu_cli.instance.disks.slots import plugged
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.model import Dimm
-from qemu_cli.instance.spelling import BACKEND, dimm_device
+from qemu_cli.instance.spelling import BACKEND, dimm_device, properties
 from qemu_cli.instance.vm import VM
 from qemu_cli.steps import Plan
 from qemu_cli.steps.block import Plug, Unplug

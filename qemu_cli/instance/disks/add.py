@@ -134,18 +134,8 @@ def plan_add(
     steps.append(define)
     if hot:
         device = spelling.disk_device(disk, disk.id, profile)
-        steps.append(Plug(properties(device)))
+        steps.append(Plug(spelling.properties(device)))
     return Plan(f"disk add {paths.name} {disk.id}", tuple(steps))
-
-
-def properties(device: str) -> dict[str, Any]:
-    """Turn an argument of ``-device`` into those of ``device_add``."""
-    driver, *rest = device.split(",")
-    found: dict[str, Any] = {"driver": driver}
-    for each in rest:
-        key, _, value = each.partition("=")
-        found[key] = int(value) if key in ("scsi-id", "lun") else value
-    return found
 
 
 def _done(plan: Plan, disk: Disk, *, waits: bool) -> Done:

@@ -144,7 +144,7 @@ def test_what_can_not_be(machine: "Make") -> None:
         assert vm.run("cpu set", "--", number).rc == 2
     for size in ("0", "1000K", "x"):
         assert vm.run("memory set", size).rc == 2
-    assert "has at most" in vm.refused(2, "cpu set", "4000", "--next-start")
+    assert "has at most" in vm.refused(2, "cpu set", "5000", "--next-start")
 
 
 def test_a_guest_that_can_not_react(machine: "Make") -> None:

@@ -38,6 +38,7 @@ KNOWN = {
     for name, kind in {
         "addr": "int32",
         "ats": "bool",
+        "block": "size",
         "legacy": "OnOffAuto",
         "mac": "str",
         "x-secret": "str",
@@ -53,17 +54,35 @@ def test_properties_get_the_types_that_qemu_has() -> None:
         "legacy": "auto",
         "mac": "12",
     }
-    assert check("d", {"addr": "0x1f"}, KNOWN) == {"addr": "0x1f"}
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("addr", "0x1f", 31),
+        ("addr", "-1", -1),
+        ("addr", "010", 8),  # as for C, and QEMU
+        ("addr", "0", 0),
+        ("block", "4k", 4096),
+        ("block", "512", 512),
+        ("block", "1.5k", "1.5k"),  # QEMU takes it at a start
+    ],
+)
+def test_numbers_are_read_as_qemu_does(
+    key: str, text: str, value: int | str
+) -> None:
+    assert check("d", {key: text}, KNOWN) == {key: value}
 
 
 @pytest.mark.parametrize(
     ("given", "words", "hint"),
     [
         ({"addr": "x"}, "addr is a number", None),
+        ({"addr": "1k"}, "addr is a number", None),
         ({"ats": "2"}, "ats is on or off", None),
         ({"legacy": "yes"}, "legacy is on, off or auto", None),
         ({"adr": "2"}, "d has no property 'adr'", "did you mean addr?"),
-        ({"q": "2"}, "d has no", "it has addr, ats, legacy, mac"),
+        ({"q": "2"}, "d has no", "it has addr, ats, block, legacy, mac"),
     ],
 )
 def test_what_is_wrong_is_named(
