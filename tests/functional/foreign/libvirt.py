@@ -2,7 +2,9 @@
 
 It runs in a mount namespace where its directories are elsewhere: nothing
 of the host's libvirt is touched, if it has one.  ``/dev/kvm`` is not
-there: where that is slow, libvirt would probe it for half a minute.
+there: where that is slow, libvirt would probe it for half a minute.  The
+environment of QEMU is libvirt's: one that has its modules elsewhere
+(``QEMU_MODULE_DIR``) has them in the usual place there, too.
 """
 
 import os
@@ -44,6 +46,8 @@ do
     mount --bind "$1/$place" "/$place"
 done
 [ ! -e /dev/kvm ] || mount --bind /dev/null /dev/kvm
+[ -z "$QEMU_MODULE_DIR" ] ||
+    mount --bind "$QEMU_MODULE_DIR" /usr/lib/x86_64-linux-gnu/qemu
 exec /usr/sbin/libvirtd
 """
 
@@ -53,6 +57,7 @@ _DOMAIN = """
   <memory unit='MiB'>64</memory>
   <vcpu>1</vcpu>
   <os><type arch='x86_64' machine='q35'>hvm</type></os>
+  <features><acpi/></features>
   <devices>
     <emulator>{emulator}</emulator>
     <disk type='file' device='disk'>
