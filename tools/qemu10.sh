@@ -1,8 +1,8 @@
 #!/bin/bash
 # Put QEMU 10 of Debian 13 beside the host's own: tools/qemu10.sh DIRECTORY
 #
-# DIRECTORY/bin then holds qemu-system-x86_64, qemu-img … that run on this
-# host: same pids, same paths, same /proc/PID/cmdline, no wrapper process.
+# DIRECTORY/bin then holds qemu-system-x86_64, qemu-img … and the virtiofsd in
+# Rust, which run on this host: same pids, same paths, same /proc/PID/cmdline, no wrapper process.
 # They come out of a debootstrap of trixie.  Each program is told, in its
 # ELF header, to use trixie's loader and libraries; its data directory it
 # finds by itself, since QEMU looks relative to where it lies.
@@ -18,8 +18,10 @@ packages=qemu-system-x86,qemu-system-arm,qemu-utils,ovmf,qemu-efi-aarch64
 # A module that is missing there is taken from the host, whose are of another
 # build: QEMU aborts.
 packages+=,qemu-system-modules-opengl,qemu-system-modules-spice
+packages+=,virtiofsd
 
-"$bin/qemu-system-x86_64" --version >/dev/null 2>&1 && exit 0
+"$bin/qemu-system-x86_64" --version >/dev/null 2>&1 &&
+    [ -x "$bin/virtiofsd" ] && exit 0
 rm -rf "$root" "$bin"
 mkdir -p "$directory"
 ln -sfn "$libraries/qemu" "$directory/modules" # for QEMU_MODULE_DIR
@@ -41,7 +43,7 @@ fi
 
 loader=$root/lib64/ld-linux-x86-64.so.2
 mkdir -p "$bin.new"
-for program in "$root"/usr/bin/qemu-*; do
+for program in "$root"/usr/bin/qemu-* "$root/usr/libexec/virtiofsd"; do
     # Some names are symbolic links to, or scripts around, another.
     if [ ! -L "$program" ] && [ "$(head -c4 "$program")" = $'\x7fELF' ]; then
         patchelf --set-interpreter "$loader" "$program"

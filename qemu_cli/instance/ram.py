@@ -24,6 +24,7 @@ from qemu_cli.instance.failures import hint_for
 from qemu_cli.instance.host import Host
 from qemu_cli.instance.vm import VM
 from qemu_cli.proc import ProcFS
+from qemu_cli.qmp.jobs import STATE_STAYS
 from qemu_cli.qmp.session import Session
 from qemu_cli.units import format_size
 
@@ -109,13 +110,15 @@ async def save(
             await session.execute("migrate", {"uri": uri})
         state = await _until_ended(session, tell)
     if state.get("status") != "completed":
-        words = state.get("error-desc") or state.get("status")
-        full = "No space left" in str(words)
+        words = str(state.get("error-desc") or state.get("status"))
+        hint = None
+        if "No space left" in words:
+            hint = f"make room on the file system of {file.parent}"
+        elif words.startswith("pre-save failed"):
+            hint = STATE_STAYS
         raise RefusedError(
             f"the memory of '{vm.name}' could not be saved: {words}",
-            hint=f"make room on the file system of {file.parent}"
-            if full
-            else None,
+            hint=hint,
         )
 
 

@@ -62,6 +62,12 @@ _PROGRESS_S = 0.5
 
 _IS_IT_FULL = "is the host's disk full?  Make room and try again"
 
+#: A vhost-user device whose back-end is older than QEMU: only the try shows.
+STATE_STAYS = (
+    "the program behind a device can't hand over its state: 'qemu log --qemu' "
+    "says which; a snapshot with --external takes the disks alone"
+)
+
 _log = logging.getLogger(__name__)
 
 
@@ -283,9 +289,17 @@ async def _dismiss(
         raise JobError(
             f"{command}: {text}",
             command=command,
-            # QEMU says that of RAM where a disk is full, too.
-            hint=_IS_IT_FULL if "Input/output error" in text else None,
+            hint=_hint(text),
         )
+
+
+def _hint(text: str) -> str | None:
+    """What to do about an error, from QEMU's words for it."""
+    if "Input/output error" in text:  # so it says of RAM, too
+        return _IS_IT_FULL
+    if "writing VM state: Operation not supported" in text:
+        return STATE_STAYS
+    return None
 
 
 async def _job(listener: "Listener", job_id: str) -> Mapping[str, Any]:

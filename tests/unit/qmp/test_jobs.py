@@ -83,6 +83,23 @@ def test_an_error_is_raised_and_the_job_dismissed(fake):
     assert fake.received[-1]["execute"] == "job-dismiss"
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("Input/output error", "disk full?"),
+        # QEMU 10 with a virtiofsd of QEMU 7.2
+        ("Error while writing VM state: Operation not supported", "--qemu"),
+    ],
+)
+def test_what_to_do_about_an_error(fake, words, hint):
+    fake.on("blockdev-backup", {})
+    fake.on("query-jobs", [job("concluded", error=words)])
+    with pytest.raises(JobError) as caught:
+        drive(fake, backup())
+    assert caught.value.hint is not None
+    assert hint in caught.value.hint
+
+
 def test_a_job_that_does_not_start(fake):
     fake.on("blockdev-backup", error=("GenericError", "no such node"))
     with pytest.raises(RefusedError, match="no such node") as caught:
