@@ -129,7 +129,9 @@ def test_reset_reboot_and_panic(home: QemuHome) -> None:
     while len(resets(home)) == before:
         assert time.monotonic() < end, "nothing was reset"
         time.sleep(0.05)
-    assert resets(home)[-1]["reason"] == "host-qmp-system-reset"
+    # Ours is the first of them: a BIOS that finds itself already unpacked in
+    # RAM asks for another one, "guest-reset", a few milliseconds later.
+    assert resets(home)[before]["reason"] == "host-qmp-system-reset"
     wait_boots(home, 3)
 
     crash = "echo c > /proc/sysrq-trigger\n"
